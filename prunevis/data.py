@@ -1,0 +1,258 @@
+"""Labelled examples in one form, whatever form a person has them in.
+
+Everything below the session works on `Examples`: two tensors in memory. A `Dataset` or
+`DataLoader` is read once, up to a stated budget of memory, and what was left out is said in
+`Data.note`, never silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from prunevis.errors import DataError
+
+#: Most bytes of inputs that are kept of a Dataset or DataLoader (2 GiB).
+MEMORY_BUDGET = 2 * 1024**3
+
+
+class Examples(NamedTuple):
+    """Labelled examples: a pair of tensors.
+
+    Attributes
+    ----------
+    inputs
+        Shape (N, ...); what the model's forward takes, batch first.
+    targets
+        int64, shape (N,); class indices from 0.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+
+    @property
+    def count(self) -> int:
+        """Number of examples, N."""
+        return int(self.inputs.shape[0])
+
+    def take(self, indices: Tensor | slice) -> Examples:
+        """Return the examples at `indices`, in that order."""
+        return Examples(self.inputs[indices], self.targets[indices])
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Data:
+    """A task: examples to measure on and, optionally, examples to train on.
+
+    Attributes
+    ----------
+    train
+        Examples for statistics and fine-tuning, or None.
+    test
+        Examples that accuracy is measured on.
+    class_names
+        One name a class, or empty.
+    name, license, source
+        Where the data come from, for the page.
+    mean, std
+        Inputs were normalised as ``(x - mean) / std``; None if unknown (pictures are then
+        scaled to their own range).
+    note
+        A sentence that says what was left out when the data were read, or "".
+    """
+
+    train: Any
+    test: Any
+    class_names: Sequence[str] = ()
+    name: str = ""
+    license: str = ""
+    source: str = ""
+    mean: float | None = None
+    std: float | None = None
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "class_names", tuple(str(c) for c in self.class_names))
+
+
+def as_data(data: Any, *, num_classes: int | None = None) -> Data:
+    """Return `data` as a `Data` whose parts are checked `Examples`.
+
+    Parameters
+    ----------
+    data
+        A ``(inputs, targets)`` pair of tensors, a map-style `Dataset`, a `DataLoader`, or `Data`
+        whose parts are any of these. A single set becomes `Data.test`.
+    num_classes
+        If known, targets must be in ``[0, num_classes)``.
+
+    Raises
+    ------
+    DataError
+        If the data are empty, of different lengths, not class labels, not finite or out of range.
+    """
+    if isinstance(data, Data):
+        notes = [data.note] if data.note else []
+        test, note = as_examples(data.test, where="data.test", num_classes=num_classes)
+        notes += [note] if note else []
+        train = None
+        if data.train is not None:
+            train, note = as_examples(data.train, where="data.train", num_classes=num_classes)
+            notes += [note] if note else []
+            if train.inputs.shape[1:] != test.inputs.shape[1:]:
+                raise DataError(
+                    "Training and test inputs differ in shape.",
+                    expected=f"(N, {', '.join(map(str, test.inputs.shape[1:]))})",
+                    got=tuple(train.inputs.shape),
+                    where="data.train",
+                )
+        return replace(data, train=train, test=test, note=" ".join(notes))
+    test, note = as_examples(data, where="data", num_classes=num_classes)
+    return Data(train=None, test=test, note=note)
+
+
+def as_examples(
+    data: Any, *, where: str = "data", num_classes: int | None = None
+) -> tuple[Examples, str]:
+    """Return `data` as checked `Examples` and a note on what was left out ("" if nothing)."""
+    note = ""
+    if isinstance(data, Data):
+        data = data.test
+    if isinstance(data, Examples):
+        examples = data
+    elif isinstance(data, (tuple, list)) and len(data) == 2 and isinstance(data[0], Tensor):
+        examples = Examples(data[0], torch.as_tensor(data[1]))
+    elif isinstance(data, DataLoader):
+        examples, note = _read_batches(data, where)
+    elif isinstance(data, Dataset) and not isinstance(data, IterableDataset):
+        examples, note = _read_dataset(data, where)
+    else:
+        raise DataError(
+            "These data are of a kind that cannot be read.",
+            expected="a pair of tensors (inputs, targets), a Dataset, a DataLoader or prunevis.Data",
+            got=type(data).__name__,
+            where=where,
+        )
+    return _checked(examples, where, num_classes), note
+
+
+def _read_batches(loader: Iterable[Any], where: str) -> tuple[Examples, str]:
+    inputs: list[Tensor] = []
+    targets: list[Tensor] = []
+    size, full = 0, False
+    for batch in loader:
+        x, y = _pair(batch, where)
+        if size + x.nbytes > MEMORY_BUDGET and inputs:
+            full = True
+            break
+        inputs.append(x.detach())
+        targets.append(torch.as_tensor(y).detach().reshape(-1))
+        size += x.nbytes
+    if not inputs:
+        raise DataError(
+            "The loader gives no batch.", where=where, fix="Give a loader with at least one example."
+        )
+    examples = Examples(torch.cat(inputs), torch.cat(targets))
+    return examples, _left_out_note(examples.count, None) if full else ""
+
+
+def _read_dataset(dataset: Any, where: str) -> tuple[Examples, str]:
+    total = len(dataset)
+    if total == 0:
+        raise DataError("The dataset is empty.", where=where, fix="Give at least one example.")
+    first, _ = _pair(dataset[0], where)
+    keep = min(total, max(1, MEMORY_BUDGET // max(1, first.nbytes)))
+    order = range(total)
+    if keep < total:  # a fixed random subset, since files are often sorted by class
+        generator = torch.Generator().manual_seed(0)
+        order = torch.randperm(total, generator=generator)[:keep].sort().values.tolist()
+    pairs = [_pair(dataset[i], where) for i in order]
+    try:
+        inputs = torch.stack([x for x, _ in pairs])
+    except RuntimeError as error:
+        raise DataError(
+            "The examples of the dataset differ in shape.",
+            expected=f"every input {tuple(pairs[0][0].shape)}",
+            where=where,
+            fix="Resize them to one shape, or give a DataLoader that pads.",
+        ) from error
+    targets = torch.as_tensor([int(torch.as_tensor(y).item()) for _, y in pairs])
+    return Examples(inputs, targets), _left_out_note(keep, total) if keep < total else ""
+
+
+def _pair(item: Any, where: str) -> tuple[Tensor, Any]:
+    if not (isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], Tensor)):
+        got = type(item).__name__
+        if isinstance(item, (tuple, list)):
+            got += " of " + ", ".join(type(part).__name__ for part in item)
+        raise DataError(
+            "An item of the data is not an (input, target) pair with a tensor as input.",
+            expected="(tensor, class index)",
+            got=got,
+            where=where,
+            fix="Add a transform that makes tensors, e.g. torchvision.transforms.ToTensor().",
+        )
+    return item[0], item[1]
+
+
+def _left_out_note(kept: int, total: int | None) -> str:
+    of = f" of {total:,}" if total is not None else ""
+    return (
+        f"Using {kept:,}{of} examples: more would not fit into "
+        f"{MEMORY_BUDGET / 1024**3:.0f} GiB of memory."
+    )
+
+
+def _checked(examples: Examples, where: str, num_classes: int | None) -> Examples:
+    inputs, targets = examples
+    if inputs.ndim == 0 or inputs.shape[0] == 0:
+        raise DataError("There are no examples.", where=where, fix="Give at least one example.")
+    if targets.ndim == 2 and targets.shape[1] > 1 and targets.shape[0] == inputs.shape[0]:
+        raise DataError(
+            "The targets are not class indices.",
+            expected=f"({inputs.shape[0]},)",
+            got=tuple(targets.shape),
+            where=where,
+            fix="If they are one-hot rows, pass targets.argmax(1).",
+        )
+    targets = targets.reshape(-1)
+    if targets.shape[0] != inputs.shape[0]:
+        raise DataError(
+            "There are not as many targets as inputs.",
+            expected=f"{inputs.shape[0]} targets",
+            got=int(targets.shape[0]),
+            where=where,
+        )
+    if targets.is_floating_point() and not bool((targets == targets.round()).all()):
+        raise DataError(
+            "The targets are not class indices.",
+            expected="whole numbers from 0",
+            got=targets.dtype,
+            where=where,
+            fix="Accuracy needs classes; regression targets are not supported yet.",
+        )
+    targets = targets.to(torch.int64)
+    low, high = int(targets.min()), int(targets.max())
+    if low < 0 or (num_classes is not None and high >= num_classes):
+        top = f"0 to {num_classes - 1}" if num_classes is not None else "0 and up"
+        raise DataError(
+            "Some targets are outside the model's classes.",
+            expected=f"class indices from {top}",
+            got=f"{low} to {high}",
+            where=where,
+            fix="Check that labels start at 0 and that the model has one output a class.",
+        )
+    if inputs.is_floating_point() and not bool(torch.isfinite(inputs).all()):
+        bad = int((~torch.isfinite(inputs)).flatten(1).any(1).sum()) if inputs.ndim > 1 else 1
+        raise DataError(
+            "Some inputs are NaN or infinite.",
+            got=f"{bad:,} of {inputs.shape[0]:,} examples",
+            where=where,
+            fix="Clean the data first; a single NaN makes every average NaN.",
+        )
+    return Examples(inputs, targets)

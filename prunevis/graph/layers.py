@@ -1,0 +1,224 @@
+"""What a traced network is made of: layers, channel groups, and the tensors they live in.
+
+All of it is data: no module is referenced, so a graph can outlive, or be shared between, copies of
+the model. Layers and tensors are addressed by their dotted name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+#: What a tensor's axis is to the units on it. `producer`: rows that compute the unit (weight, bias);
+#: `norm`: per-unit scale and shift of a normalisation; `statistic`: its running mean and variance;
+#: `consumer`: columns that read the unit; `other`: any other per-unit parameter or buffer.
+Role = Literal["producer", "norm", "statistic", "consumer", "other"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TensorInfo:
+    """A parameter or buffer of the model.
+
+    Attributes
+    ----------
+    name, shape
+        Dotted name and shape. Tied parameters appear once, under their first name.
+    is_parameter
+        False for a buffer.
+    itemsize
+        Bytes an element.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    is_parameter: bool
+    itemsize: int
+
+    @property
+    def numel(self) -> int:
+        """Number of elements."""
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LayerInfo:
+    """A layer that multiplies: a convolution or a linear layer.
+
+    Attributes
+    ----------
+    name
+        Dotted name of the module.
+    kind
+        Class name of the module, e.g. "Conv2d".
+    weight, bias
+        Dotted names of its tensors; `bias` may be None.
+    weight_shape
+        ``(out, in / groups, *kernel)``.
+    num_units
+        Output channels or neurons.
+    positions
+        Output positions an example (1 for a linear layer on vectors), summed over calls, so that
+        ``macs == positions * weight.numel()``.
+    macs
+        Multiply-adds an example; biases are not counted.
+    num_params
+        Elements of weight and bias.
+    group
+        Name of the `ChannelGroup` that its output units belong to, or None.
+    norms
+        Dotted names of the normalisations that its output passes through directly.
+    consumers
+        Names of the layers that read its units.
+    activation
+        What its units pass through before they are read, in words ("relu"), or None.
+    is_output
+        Whether its units are the model's outputs.
+    reason
+        Why its units cannot be pruned, one sentence; None if they can. The output layer has a
+        reason too ("... gives the model's outputs ...") but may be asked for by name.
+    weight_reason
+        Why its weights cannot be pruned; None if they can.
+    """
+
+    name: str
+    kind: str
+    weight: str
+    bias: str | None
+    weight_shape: tuple[int, ...]
+    num_units: int
+    positions: int
+    macs: int
+    num_params: int
+    group: str | None
+    norms: tuple[str, ...]
+    consumers: tuple[str, ...]
+    activation: str | None
+    is_output: bool
+    reason: str | None
+    weight_reason: str | None
+
+    @property
+    def num_weights(self) -> int:
+        """Elements of the weight alone."""
+        count = 1
+        for size in self.weight_shape:
+            count *= size
+        return count
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Member:
+    """One axis of one tensor that the units of a group lie on.
+
+    Attributes
+    ----------
+    tensor, axis
+        Dotted name of the tensor, and the axis.
+    units
+        int64, shape (length of the axis,): the unit at each position, -1 where the position belongs
+        to no unit of this group (another branch of a concatenation).
+    role
+        What the axis is to the units.
+    module
+        Dotted name of the module that owns the tensor.
+    """
+
+    tensor: str
+    axis: int
+    units: Tensor
+    role: Role
+    module: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ChannelGroup:
+    """Units that must leave together, in every tensor they lie in.
+
+    Attributes
+    ----------
+    name
+        That of its first producing layer.
+    size
+        Number of units.
+    producers, consumers
+        Names of the layers that compute and that read the units, in the order of execution.
+    members
+        Every axis of every tensor that shrinks when a unit leaves.
+    ties
+        One sentence for each operator that ties several layers together, e.g. "The addition in
+        `block1` adds `stem` and `block1.conv2` channel by channel."
+    reason
+        Why no unit may leave, one sentence that names the operator; None if they may.
+    is_output
+        Whether the units are the model's outputs.
+    """
+
+    name: str
+    size: int
+    producers: tuple[str, ...]
+    consumers: tuple[str, ...]
+    members: tuple[Member, ...]
+    ties: tuple[str, ...]
+    reason: str | None
+    is_output: bool
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ModelGraph:
+    """A network as one traced run shows it.
+
+    Attributes
+    ----------
+    layers
+        By dotted name, in the order of execution.
+    groups
+        By name, in the order of their first producer.
+    tensors
+        Every parameter and buffer of the model, by dotted name.
+    other_macs
+        Multiply-adds an example outside of layers (matrix products of activations).
+    input_shape
+        Shape of the example input without the batch axis.
+    num_outputs
+        Size of the last axis of the model's output, or None if it has several outputs.
+    untraced
+        Names of layers that the traced run never reached.
+    operators
+        The ATen operators of the trace in order, as words (e.g. "aten.relu.default").
+    points
+        Where the units of a layer can be observed: layer name -> (index into `operators`, unit
+        axis). See `prunevis.graph.observe`.
+    """
+
+    layers: Mapping[str, LayerInfo]
+    groups: Mapping[str, ChannelGroup]
+    tensors: Mapping[str, TensorInfo]
+    other_macs: int
+    input_shape: tuple[int, ...]
+    num_outputs: int | None
+    untraced: tuple[str, ...]
+    operators: tuple[str, ...]
+    points: Mapping[str, tuple[int, int]]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds an example, all layers."""
+        return sum(layer.macs for layer in self.layers.values()) + self.other_macs
+
+    @property
+    def num_params(self) -> int:
+        """Number of parameters (elements), each tied parameter counted once."""
+        return sum(t.numel for t in self.tensors.values() if t.is_parameter)
+
+    def __repr__(self) -> str:
+        free = sum(group.reason is None for group in self.groups.values())
+        return (
+            f"ModelGraph({len(self.layers)} layers, {len(self.groups)} channel groups "
+            f"({free} prunable), {self.num_params:,} parameters, {self.macs:,} MACs)"
+        )

@@ -1,0 +1,129 @@
+"""What a person asks for, checked once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from prunevis.errors import SpecError
+
+Granularity = Literal["weight", "unit"]
+Scope = Literal["layer", "global"]
+
+GRANULARITIES: tuple[Granularity, ...] = ("weight", "unit")
+SCOPES: tuple[Scope, ...] = ("layer", "global")
+
+
+def check_sparsity(value: object, where: str = "sparsity") -> float:
+    """Return `value` as a float in [0, 1).
+
+    Raises
+    ------
+    SpecError
+        If it is no number or outside of [0, 1).
+    """
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0.0 <= number < 1.0:
+        fix = "Sparsity is the share that is removed: 0.9 removes 90 %."
+        if 1.0 < number < 100.0:
+            fix += f" Did you mean {number / 100:g}?"
+        raise SpecError(
+            "A sparsity must be at least 0 and below 1.", got=repr(value), where=where, fix=fix
+        )
+    return number
+
+
+@dataclass(frozen=True)
+class PruningSpec:
+    """A request: by which rule, in what pieces, how compared, how much, where.
+
+    Attributes
+    ----------
+    criterion
+        A name in `prunevis.CRITERIA`.
+    granularity
+        "weight" (single weights become zero) or "unit" (whole neurons or channels can leave).
+    scope
+        "layer": every layer loses its share; "global": one ranking over all layers.
+    sparsity
+        Removed / prunable, in [0, 1).
+    layers
+        None: every prunable layer except the output layer. A sequence of names: only these. A
+        mapping from names to a sparsity (or None): only these, and a layer with a value of its own
+        loses exactly that share, whatever `scope` and `sparsity` say.
+    seed
+        For criteria that draw at random.
+    """
+
+    criterion: str = "magnitude"
+    granularity: Granularity = "weight"
+    scope: Scope = "global"
+    sparsity: float = 0.5
+    layers: tuple[tuple[str, float | None], ...] | None = None
+    seed: int = 0
+
+    @staticmethod
+    def make(
+        criterion: str = "magnitude",
+        granularity: str = "weight",
+        scope: str = "global",
+        sparsity: float = 0.5,
+        layers: Iterable[str] | Mapping[str, float | None] | None = None,
+        seed: int = 0,
+    ) -> PruningSpec:
+        """Return a checked `PruningSpec`; `layers` may be a sequence or a mapping.
+
+        Raises
+        ------
+        SpecError
+            If a value is not allowed; the message names it.
+        """
+        for name, value, allowed in (
+            ("granularity", granularity, GRANULARITIES),
+            ("scope", scope, SCOPES),
+        ):
+            if value not in allowed:
+                raise SpecError(
+                    f"There is no {name} {value!r}.", expected=" or ".join(map(repr, allowed))
+                )
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            raise SpecError("A seed is a whole number from 0.", got=repr(seed))
+        pairs: tuple[tuple[str, float | None], ...] | None = None
+        if layers is not None:
+            if isinstance(layers, str):
+                raise SpecError(
+                    "`layers` is one string.", got=repr(layers), fix=f"Write [{layers!r}]."
+                )
+            items = layers.items() if isinstance(layers, Mapping) else ((n, None) for n in layers)
+            pairs = tuple(
+                (str(n), None if v is None else check_sparsity(v, f"layers[{n!r}]"))
+                for n, v in items
+            )
+            if not pairs:
+                raise SpecError("`layers` is empty.", fix="Name at least one layer, or pass None.")
+        return PruningSpec(
+            criterion,
+            granularity,  # type: ignore[arg-type]
+            scope,  # type: ignore[arg-type]
+            check_sparsity(sparsity),
+            pairs,
+            seed,
+        )
+
+    def __post_init__(self) -> None:
+        check_sparsity(self.sparsity)
+
+    @property
+    def layer_names(self) -> tuple[str, ...] | None:
+        """Names of the chosen layers, or None for all."""
+        return None if self.layers is None else tuple(name for name, _ in self.layers)
+
+    @property
+    def own_sparsity(self) -> dict[str, float]:
+        """Layers with a sparsity of their own."""
+        return {name: value for name, value in self.layers or () if value is not None}
