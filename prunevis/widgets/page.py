@@ -1,0 +1,135 @@
+"""The page: one anywidget whose panels each read one synced slice.
+
+The browser answers by itself. Python sends tables once (what every slider position costs, what each
+histogram bin loses there); a move is a look-up and one animation frame. Python then fills in what
+only it can know: accuracy, statistics, figures. Nothing here computes; slices are plain JSON made by
+`prunevis.app.views`, and whatever the browser sends is checked there before it is believed.
+
+The scripts in `static/` are joined in the order of their names into one ES module; there is no build
+step. Each panel is one file with one function ``xxxPanel(root, model, bus)``.
+
+Slices (Python → browser)
+-------------------------
+``head``
+    ``{title, note}``, e.g. "LeNet-5 on Fashion-MNIST, 10,000 test images".
+``status``
+    ``{kind: "loading" | "busy" | "idle" | "error", text, done, total}``; `done` of `total` or null.
+``controls``
+    ``{models: [{name, label, detail}], model, granularities: [{name, label, help, disabled}],
+    granularity, criteria: [{name, label, summary, formula, source, url, disabled}], criterion,
+    scopes: [{name, label, help}], scope, seed, seed_shown, layer,
+    layers: [{name, kind, shape, params, share, ticked, own, disabled, is_output, together: [name]}]}``
+    where `disabled` is null or the reason in words, `own` null or a sparsity in [0, 1), `share` of
+    all parameters in [0, 1], `layer` the layer that the views show, `together` the layers whose
+    units leave with this one's. `models` is empty for a person's own network.
+``table``
+    What each slider position costs: ``{key, granularity, sparsity: [K], achieved: [K], params: [K],
+    bytes: [K], storage: [K of "dense" | "bitmask" | "csr"], dense_bytes: [K],
+    effective_flops: [K], removed_flops: [K], threshold: [K of number | null] | null,
+    layers: {name: [K shares removed]}, base: {accuracy, bytes, params, flops}}``. `base` is the
+    network as it came. K is 101, or more where a person typed a sparsity in between; `sparsity`
+    ascends. Slices with a `key` other than the table's belong to another setting: ignore them.
+``curve``
+    What is known of accuracy: ``{key, value: [K of number | null], low: [K], high: [K], seen: [K],
+    exact: [K of 0 | 1], total, known}``.
+``weights``
+    ``{key, layer, reason, edges: [B + 1], counts: [B], original: [B] | null, cut: bytes, K,
+    threshold: [K of number | null] | null, removed: [K], total, summary}``; `cut` is uint32
+    little-endian, K × B: how many weights of a bin go at a position. `threshold` is null where the
+    criterion does not cut by |w|. `original` counts the network as it came, if it changed since.
+``neurons``
+    ``{key, layer, reason, mean: [n], zero_share: [n], never: [n of 0 | 1], rank: [n] | null,
+    cuts: [K] | null, examples, selected}``; a unit goes at position k if ``rank < cuts[k]``.
+``unit``
+    ``{layer, unit, png, alt, text, facts: [[label, value]]}`` of the picked unit, or {}.
+``redundancy``
+    ``{layer, kinds: [{name, label, png, alt, reason, text, pairs: [{a, b, value}]}]}``.
+``layers_view``
+    ``{png, alt, text, sensitivity: {state: "none" | "running" | "done", png, alt, text}}``.
+``fine_tune``
+    ``{state: "off" | "ready" | "running" | "done" | "cancelled" | "failed", reason, epochs,
+    learning_rate, sources: [{name, label}], source, progress, text, steps: [..], loss: [..],
+    accuracy: [[step, value]], before, after, can_keep}``; accuracies in [0, 1].
+``steps``
+    ``{applied: [text], can_apply, can_undo, can_reset, apply_text}``.
+``problem``
+    ``{id, text, fix, detail}`` or {}; `detail` is a traceback, only in a notebook.
+
+Both ways
+---------
+``position``
+    The sparsity asked for, in [0, 1). The browser sends it at most every 50 ms.
+
+Messages (browser → Python), each ``{action, ...}``
+---------------------------------------------------
+``model | granularity | criterion | scope {name}``, ``seed {value}``, ``tick {layer, on}``,
+``own {layer, value | null}``, ``layer {name}``, ``unit {unit}``, ``tab {name}``,
+``theme {name: "light" | "dark"}``, ``apply``, ``undo``, ``reset``,
+``fine_tune {epochs, learning_rate, source}``, ``cancel``, ``keep``, ``discard``,
+``sensitivity``, ``dismiss``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+STATIC = Path(__file__).parent / "static"
+
+
+@cache
+def _joined(suffix: str) -> str:
+    return "\n".join(path.read_text("utf-8") for path in sorted(STATIC.glob(f"*.{suffix}")))
+
+
+class Page(anywidget.AnyWidget):
+    """The explorer's page; see the module's docstring for the slices."""
+
+    _esm = _joined("js")
+    _css = _joined("css")
+
+    head = traitlets.Dict().tag(sync=True)
+    status = traitlets.Dict({"kind": "loading", "text": "Starting"}).tag(sync=True)
+    controls = traitlets.Dict().tag(sync=True)
+    table = traitlets.Dict().tag(sync=True)
+    curve = traitlets.Dict().tag(sync=True)
+    weights = traitlets.Dict().tag(sync=True)
+    neurons = traitlets.Dict().tag(sync=True)
+    unit = traitlets.Dict().tag(sync=True)
+    redundancy = traitlets.Dict().tag(sync=True)
+    layers_view = traitlets.Dict().tag(sync=True)
+    fine_tune = traitlets.Dict().tag(sync=True)
+    steps = traitlets.Dict().tag(sync=True)
+    problem = traitlets.Dict().tag(sync=True)
+    position = traitlets.Float(0.0).tag(sync=True)
+
+    #: Slices that Python publishes.
+    SLICES = (
+        "head",
+        "status",
+        "controls",
+        "table",
+        "curve",
+        "weights",
+        "neurons",
+        "unit",
+        "redundancy",
+        "layers_view",
+        "fine_tune",
+        "steps",
+        "problem",
+    )
+
+    def listen(self, handler: Callable[[dict[str, Any]], None]) -> None:
+        """Call `handler` with each message of the browser that is a dict with an action."""
+
+        def on_message(_: object, content: object, __: object) -> None:
+            if isinstance(content, dict) and isinstance(content.get("action"), str):
+                handler(content)
+
+        self.on_msg(on_message)
