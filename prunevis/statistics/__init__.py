@@ -1,1 +1,34 @@
+"""What the numbers of a network look like: weights, activations, similarity of units."""
 
+from prunevis.statistics.activations import collect_statistics, collect_steps
+from prunevis.statistics.records import ActivationStatistics, Statistics, StatisticsProgress
+from prunevis.statistics.similarity import SimilarPair, most_similar_pairs, weight_cosine
+from prunevis.statistics.weights import (
+    Histogram,
+    WeightSummary,
+    cut_table,
+    summarize_weights,
+    unit_axis,
+    unit_cut_table,
+    unit_rows,
+    weight_histogram,
+)
+
+__all__ = [
+    "ActivationStatistics",
+    "Histogram",
+    "SimilarPair",
+    "Statistics",
+    "StatisticsProgress",
+    "WeightSummary",
+    "collect_statistics",
+    "collect_steps",
+    "cut_table",
+    "most_similar_pairs",
+    "summarize_weights",
+    "unit_axis",
+    "unit_cut_table",
+    "unit_rows",
+    "weight_cosine",
+    "weight_histogram",
+]

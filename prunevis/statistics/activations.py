@@ -1,0 +1,146 @@
+"""What the units of a network answer: one pass over calibration examples.
+
+Units are observed where the next layer reads them from, after normalisation and activation
+(`prunevis.graph.observe`): a share of zeros means nothing before the ReLU. Every position of a
+feature map counts as a sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from prunevis.data import Examples, as_data
+from prunevis.errors import SpecError
+from prunevis.graph.layers import ModelGraph
+from prunevis.statistics.records import Statistics, StatisticsProgress
+from prunevis.statistics.sums import LayerSums
+
+#: Most bytes of observed activations that a batch may hold at once (128 MiB).
+BATCH_BUDGET = 128 * 1024**2
+
+
+def collect_statistics(
+    model: nn.Module,
+    data: Any,
+    *,
+    graph: ModelGraph | None = None,
+    max_examples: int = 1024,
+    batch_size: int = 128,
+    num_top: int = 9,
+    correlation: bool = True,
+    seed: int = 0,
+) -> Statistics:
+    """Return what the units of `model` answer to a random sample of `data`.
+
+    Parameters
+    ----------
+    model
+        Any module; run in evaluation mode and left as it was.
+    data
+        A pair of tensors, a `Dataset`, a `DataLoader` or `prunevis.Data`, of which the training
+        part is used if there is one. Targets are not read.
+    graph
+        From `prunevis.trace`; traced here if not given.
+    max_examples, batch_size
+        At least 1. Batches are smaller where activations would take more than `BATCH_BUDGET`.
+    num_top
+        How many of the most exciting examples of each unit are kept.
+    correlation
+        Whether to accumulate second moments, which cost units² an answer.
+    seed
+        For the sample of examples and positions.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be read.
+    NonFiniteError
+        If a unit answers NaN or infinity.
+    SpecError
+        If a number is below 1.
+    """
+    if graph is None:
+        from prunevis.graph.trace import trace
+
+        first, _ = _calibration_split(data)
+        graph = trace(model, first.inputs[:1])
+    last = None
+    for progress in collect_steps(
+        model,
+        data,
+        graph,
+        max_examples=max_examples,
+        batch_size=batch_size,
+        num_top=num_top,
+        correlation=correlation,
+        seed=seed,
+    ):
+        last = progress.statistics
+    assert last is not None  # the last step always carries the outcome
+    return last
+
+
+def collect_steps(
+    model: nn.Module,
+    data: Any,
+    graph: ModelGraph,
+    *,
+    max_examples: int = 1024,
+    batch_size: int = 128,
+    num_top: int = 9,
+    correlation: bool = True,
+    seed: int = 0,
+) -> Iterator[StatisticsProgress]:
+    """Do the same batch by batch; yield after each one, with the outcome in the last.
+
+    Close the generator to cancel. Parameters and errors as for `collect_statistics`.
+    """
+    from prunevis.graph.observe import observe
+
+    for name, value in (
+        ("max_examples", max_examples),
+        ("batch_size", batch_size),
+        ("num_top", num_top),
+    ):
+        if value < 1:
+            raise SpecError(f"`{name}` must be at least 1.", got=value)
+    examples, split = _calibration_split(data)
+    generator = torch.Generator().manual_seed(seed)
+    # A random order, not only a random subset: the first batch sets the scale of "near zero".
+    indices = torch.randperm(examples.count, generator=generator)[:max_examples]
+    total = int(indices.shape[0])
+    sums: dict[str, LayerSums] = {}
+    step = _batch_size(graph, batch_size)
+    for start in range(0, total, step):
+        chosen = indices[start : start + step]
+        inputs = examples.inputs[chosen.to(examples.inputs.device)].to(_device(model))
+        # Popped one by one, so that a layer's memory is free before the next one is worked on.
+        found = dict(observe(model, graph, inputs))
+        for name in list(found):
+            if name not in sums:
+                sums[name] = LayerSums(graph.layers[name], num_top, correlation, seed)
+            sums[name].add(found.pop(name), chosen)
+        seen = min(start + step, total)
+        if seen < total:
+            yield StatisticsProgress(seen, total, None)
+    activations = {name: sums[name].result() for name in graph.layers if name in sums}
+    yield StatisticsProgress(total, total, Statistics(activations, total, split, indices))
+
+
+def _calibration_split(data: Any) -> tuple[Examples, str]:
+    checked = as_data(data)
+    return (checked.test, "test") if checked.train is None else (checked.train, "train")
+
+
+def _device(model: nn.Module) -> torch.device:
+    parameter = next(model.parameters(), None)
+    return torch.device("cpu") if parameter is None else parameter.device
+
+
+def _batch_size(graph: ModelGraph, wanted: int) -> int:
+    answers = sum(layer.num_units * layer.positions for layer in graph.layers.values())
+    return max(1, min(wanted, BATCH_BUDGET // max(1, 4 * answers)))

@@ -1,0 +1,155 @@
+"""What one pass over calibration examples found, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from prunevis.errors import SpecError
+
+#: An answer below this share of the layer's root mean square counts as near zero, for units
+#: without exact zeros (GELU, SiLU, tanh, no activation).
+NEAR_ZERO = 0.01
+
+#: A unit that is zero in at least this share of its answers "almost never fires".
+ALMOST_NEVER = 0.99
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ActivationStatistics:
+    """What the units of one layer answered.
+
+    All tensors are on the CPU. ``h`` is the answer of a unit to an example at a position.
+
+    Attributes
+    ----------
+    layer
+        Dotted name.
+    mean, std, rms, mean_magnitude, maximum
+        float64, shape (units,): mean of h, its population standard deviation, root mean square,
+        mean of abs(h), largest h.
+    zero_share
+        float64, shape (units,), in [0, 1]: share of answers that are zero (APoZ, Hu et al. 2016).
+        See `exact_zeros`.
+    exact_zeros
+        True: zeros were counted exactly, as after a ReLU. False: answers below `NEAR_ZERO` × the
+        root mean square of the layer (over the first batch) count as zero.
+    top_examples
+        int64, shape (units, k): the examples that excite the unit most, by its largest answer over
+        positions, best first; rows of the split that `Statistics.split` names. Ties go to the one
+        seen first. For a unit that never fires they mean nothing.
+    top_values
+        float64, shape (units, k): those answers.
+    constant
+        bool, shape (units,): the unit gave one and the same answer wherever correlation looked.
+    correlation
+        float32, shape (units, units): Pearson's correlation over examples × positions, or None.
+    correlation_reason
+        Why there is no correlation, one sentence; None if there is.
+    num_examples, positions
+        Examples seen, and answers an example.
+    """
+
+    layer: str
+    mean: Tensor
+    std: Tensor
+    rms: Tensor
+    mean_magnitude: Tensor
+    maximum: Tensor
+    zero_share: Tensor
+    exact_zeros: bool
+    top_examples: Tensor
+    top_values: Tensor
+    constant: Tensor
+    correlation: Tensor | None = field(repr=False)
+    correlation_reason: str | None
+    num_examples: int
+    positions: int
+
+    @property
+    def dead(self) -> Tensor:
+        """bool, shape (units,): almost never fires, ``zero_share >= ALMOST_NEVER``."""
+        return self.zero_share >= ALMOST_NEVER
+
+    @property
+    def never_fires(self) -> Tensor:
+        """bool, shape (units,): zero at every position of every example."""
+        return self.zero_share == 1.0
+
+    @property
+    def num_units(self) -> int:
+        """Number of units."""
+        return int(self.mean.shape[0])
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Statistics:
+    """What one pass over calibration examples found.
+
+    Attributes
+    ----------
+    activations
+        By layer name; layers whose units could not be observed are missing.
+    num_examples
+        How many examples were seen.
+    split
+        "train" or "test": where they come from.
+    indices
+        int64, shape (num_examples,): which rows of the split, in the order seen.
+    """
+
+    activations: Mapping[str, ActivationStatistics]
+    num_examples: int
+    split: str
+    indices: Tensor = field(repr=False)
+
+    def __getitem__(self, layer: str) -> ActivationStatistics:
+        """Return the statistics of one layer.
+
+        Raises
+        ------
+        SpecError
+            If its units were not observed.
+        """
+        if layer not in self.activations:
+            raise SpecError(
+                f"What the units of `{layer}` answer was not observed.",
+                expected=", ".join(self.activations) or "no layer could be observed",
+                where=layer,
+                fix="Choose another layer, or a criterion that reads weights only.",
+            )
+        return self.activations[layer]
+
+    def correlation(self, layer: str) -> Tensor:
+        """Return float32, shape (units, units): Pearson's correlation of a layer's units.
+
+        0 between a constant unit and any other, 1 on the diagonal.
+
+        Raises
+        ------
+        SpecError
+            If the layer was not observed or has too many units; the message says which.
+        """
+        found = self[layer]
+        if found.correlation is None:
+            raise SpecError(str(found.correlation_reason), where=layer)
+        return found.correlation
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class StatisticsProgress:
+    """How far `collect_steps` has come.
+
+    Attributes
+    ----------
+    seen, total
+        Examples.
+    statistics
+        The outcome, with the last step; None before.
+    """
+
+    seen: int
+    total: int
+    statistics: Statistics | None
