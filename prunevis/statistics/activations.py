@@ -19,8 +19,9 @@ from prunevis.graph.layers import ModelGraph
 from prunevis.statistics.records import Statistics, StatisticsProgress
 from prunevis.statistics.sums import LayerSums
 
-#: Most bytes of observed activations that a batch may hold at once (128 MiB).
-BATCH_BUDGET = 128 * 1024**2
+#: Most answers of units that a batch holds at once, all layers together: it bounds memory
+#: (16 MiB in float64) and the time of a step (about 50 ms a core).
+BATCH_ANSWERS = 2**21
 
 
 def collect_statistics(
@@ -46,7 +47,7 @@ def collect_statistics(
     graph
         From `prunevis.trace`; traced here if not given.
     max_examples, batch_size
-        At least 1. Batches are smaller where activations would take more than `BATCH_BUDGET`.
+        At least 1. Batches are smaller where units would give more than `BATCH_ANSWERS`.
     num_top
         How many of the most exciting examples of each unit are kept.
     correlation
@@ -143,4 +144,4 @@ def _device(model: nn.Module) -> torch.device:
 
 def _batch_size(graph: ModelGraph, wanted: int) -> int:
     answers = sum(layer.num_units * layer.positions for layer in graph.layers.values())
-    return max(1, min(wanted, BATCH_BUDGET // max(1, 4 * answers)))
+    return max(1, min(wanted, BATCH_ANSWERS // max(1, answers)))

@@ -74,6 +74,11 @@ def weight_cosine(rows: Tensor) -> Tensor:
     return _symmetric(unit @ unit.T)
 
 
+def is_constant(mean: Tensor, variance: Tensor) -> Tensor:
+    """Return bool, shape (units,): units that vary by no more than rounding explains."""
+    return variance <= CONSTANT**2 * (variance + mean.square())
+
+
 def correlation_from_moments(mean: Tensor, products: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Return Pearson's correlation of units, and which of them are constant.
 
@@ -95,7 +100,7 @@ def correlation_from_moments(mean: Tensor, products: Tensor, count: int) -> tupl
         bool, shape (units,).
     """
     variance = products.diagonal() / max(1, count)
-    constant = variance <= CONSTANT**2 * (variance + mean.square())
+    constant = is_constant(mean, variance)
     scale = torch.where(constant, torch.zeros_like(variance), variance.rsqrt())
     scaled = products / max(1, count) * scale[:, None] * scale[None, :]
     return _symmetric(scaled), constant

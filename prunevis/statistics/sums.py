@@ -12,10 +12,27 @@ from torch import Tensor
 from prunevis.errors import NonFiniteError
 from prunevis.graph.layers import LayerInfo
 from prunevis.statistics.records import NEAR_ZERO, ActivationStatistics
-from prunevis.statistics.similarity import correlation_from_moments, too_many_units
+from prunevis.statistics.similarity import correlation_from_moments, is_constant, too_many_units
 
 #: Most positions of a feature map that enter the correlation, the same ones in every batch.
 MAX_POSITIONS = 256
+
+
+class _Moments:
+    """A running mean, and sums of squares (units,) or products (units, units) of deviations."""
+
+    def __init__(self, products: Tensor) -> None:
+        self.count, self.products = 0, products
+        self.mean = torch.zeros(products.shape[0], dtype=torch.float64)
+
+    def add(self, mean: Tensor, products: Tensor, count: int) -> None:
+        """Merge the same sums of `count` more samples (Chan, Golub & LeVeque 1983)."""
+        total = self.count + count
+        shift = mean - self.mean
+        spread = shift.square() if products.ndim == 1 else torch.outer(shift, shift)
+        self.products += products + spread * (self.count * count / total)
+        self.mean = self.mean + shift * (count / total)
+        self.count = total
 
 
 class LayerSums:
@@ -34,7 +51,6 @@ class LayerSums:
         if not self._examples:
             self._start(wide)
         count, units, positions = wide.shape
-        best = wide.amax(dim=2).T
         mean = wide.mean(dim=(0, 2))
         if not bool(torch.isfinite(mean).all()):
             bad = int((~torch.isfinite(mean)).sum())
@@ -47,24 +63,16 @@ class LayerSums:
         magnitude = wide.abs()
         self._magnitude += magnitude.sum(dim=(0, 2))
         self._zeros += (magnitude <= self._near).sum(dim=(0, 2))
-        self._add_top(best, indices)
+        self._add_top(wide.amax(dim=2).T, indices)
+        centred = wide - mean[:, None]
+        squares = torch.linalg.vector_norm(centred, dim=2).square().sum(dim=0)
+        self._all.add(mean, squares, count * positions)
         if self._reason is None:
             samples = wide if self._places is None else wide[:, :, self._places]
             rows = samples.transpose(0, 1).reshape(units, -1)
-            place_mean = rows.mean(dim=1)
-            rows = rows - place_mean[:, None]
-            new, old = rows.shape[1], self._samples
-            shift = place_mean - self._sample_mean
-            self._products += rows @ rows.T
-            self._products += torch.outer(shift, shift) * (old * new / (old + new))
-            self._sample_mean += shift * (new / (old + new))
-            self._samples += new
-        new, old = count * positions, self._answers
-        shift = mean - self._mean
-        self._squares += (wide - mean[:, None]).square().sum(dim=(0, 2))
-        self._squares += shift.square() * (old * new / (old + new))
-        self._mean += shift * (new / (old + new))
-        self._answers += new
+            row_mean = rows.mean(dim=1)
+            rows = rows - row_mean[:, None]
+            self._sampled.add(row_mean, rows @ rows.T, rows.shape[1])
         self._examples += count
 
     def _start(self, wide: Tensor) -> None:
@@ -74,16 +82,14 @@ class LayerSums:
         rectified = bool((wide >= 0).all()) and bool((wide == 0).any())
         self._exact = rectified or self._layer.activation == "relu"
         self._near = 0.0 if self._exact else NEAR_ZERO * float(wide.square().mean().sqrt())
-        zeros = torch.zeros(units, dtype=torch.float64)
-        self._mean, self._squares, self._magnitude = zeros.clone(), zeros.clone(), zeros.clone()
+        self._magnitude = torch.zeros(units, dtype=torch.float64)
         self._zeros = torch.zeros(units, dtype=torch.int64)
-        self._answers = 0
         self._top_values = torch.empty(units, 0, dtype=torch.float64)
         self._top_examples = torch.empty(units, 0, dtype=torch.int64)
+        self._all = _Moments(torch.zeros(units, dtype=torch.float64))
         self._places: Tensor | None = None
-        self._samples, self._sample_mean = 0, zeros.clone()
         if self._reason is None:
-            self._products = torch.zeros(units, units, dtype=torch.float64)
+            self._sampled = _Moments(torch.zeros(units, units, dtype=torch.float64))
             if self._positions > MAX_POSITIONS:
                 generator = torch.Generator().manual_seed(self._seed)
                 order = torch.randperm(self._positions, generator=generator)
@@ -99,22 +105,21 @@ class LayerSums:
 
     def result(self) -> ActivationStatistics:
         """Return what has been found; at least one batch must have been added."""
-        variance = self._squares / self._answers
-        correlation = None
+        mean, answers = self._all.mean, self._all.count
+        variance = self._all.products / answers
+        correlation, constant = None, is_constant(mean, variance)
         if self._reason is None:
             correlation, constant = correlation_from_moments(
-                self._sample_mean, self._products, self._samples
+                self._sampled.mean, self._sampled.products, self._sampled.count
             )
-        else:
-            constant = self._squares == 0
         return ActivationStatistics(
             layer=self._layer.name,
-            mean=self._mean,
+            mean=mean,
             std=variance.sqrt(),
-            rms=(variance + self._mean.square()).sqrt(),
-            mean_magnitude=self._magnitude / self._answers,
+            rms=(variance + mean.square()).sqrt(),
+            mean_magnitude=self._magnitude / answers,
             maximum=self._top_values[:, 0].clone(),
-            zero_share=self._zeros.double() / self._answers,
+            zero_share=self._zeros.double() / answers,
             exact_zeros=self._exact,
             top_examples=self._top_examples,
             top_values=self._top_values,

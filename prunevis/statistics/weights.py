@@ -109,7 +109,9 @@ def weight_histogram(weight: Tensor, bins: int = 80) -> Histogram:
     limit = float(np.abs(values).max()) if values.size else 0.0
     limit = limit or 1.0
     counts = np.bincount(_bin_index(values, limit, bins), minlength=bins).astype(np.int64)
-    return Histogram(np.linspace(-limit, limit, bins + 1), counts)
+    # not linspace, whose middle misses 0 by rounding
+    edges = limit * ((2 * np.arange(bins + 1) - bins) / bins)
+    return Histogram(edges, counts)
 
 
 def cut_table(
