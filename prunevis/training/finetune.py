@@ -1,0 +1,154 @@
+"""Fine-tuning: what a few epochs bring back, while what was pruned stays pruned.
+
+The default recipe is SGD with Nesterov momentum 0.9, as in ShrinkBench (Blalock et al. 2020), with
+a cosine schedule and a tenth of the learning rate that such networks are trained with, as in Han
+et al. 2015.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Generator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from prunevis.data import Data, Examples, as_data
+from prunevis.errors import DataError, ModelError, SpecError
+from prunevis.evaluation.exact import Evaluation, evaluate
+from prunevis.pruning.masking import tensor_masks
+from prunevis.pruning.plan import PruningPlan
+from prunevis.pruning.removal import remove
+from prunevis.training.loop import TrainingRun
+from prunevis.training.modes import MaskHolder
+from prunevis.training.records import FineTuned, FineTuneProgress, FineTuneSettings
+
+
+def trainable_copy(
+    model: nn.Module, plan: PruningPlan | None = None
+) -> tuple[nn.Module, dict[str, Tensor]]:
+    """Return a copy of `model`, pruned by `plan`, and the masks that keep it so.
+
+    For granularity "unit" the copy is the smaller model and needs no masks; for "weight" it has
+    zeros in place.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be copied, or the plan was made for another network.
+    """
+    if plan is not None and plan.granularity == "unit" and plan.num_removed:
+        return remove(model, plan), {}
+    try:
+        module = copy.deepcopy(model)
+    except Exception as error:
+        raise ModelError(
+            "The model cannot be copied.",
+            got=f"{type(error).__name__}: {error}",
+            fix="If torch.nn.utils.prune masks are attached, make them permanent with its "
+            "remove(module, 'weight') first.",
+        ) from error
+    if plan is None:
+        return module, {}
+    masks = tensor_masks(plan)
+    MaskHolder(module, masks).apply()
+    return module, masks
+
+
+def fine_tune_steps(
+    model: nn.Module,
+    data: Any,
+    *,
+    masks: Mapping[str, Tensor] | None = None,
+    settings: FineTuneSettings | None = None,
+    **options: Any,
+) -> Generator[FineTuneProgress, None, Evaluation]:
+    """Fine-tune `model` in place, reporting at least every 50 ms or so; see `fine_tune`.
+
+    Close the generator to cancel: the model then holds the weights of its last finished step.
+
+    Parameters
+    ----------
+    model
+        From `trainable_copy`: it is changed.
+    data
+        `Data` with training and test examples.
+    masks
+        From `trainable_copy`: what stays zero.
+    settings
+        How; None for the defaults.
+    **options
+        Single fields of `FineTuneSettings` that replace those of `settings`.
+
+    Raises
+    ------
+    DataError, ModelError, NonFiniteError, SpecError
+        As `fine_tune`.
+    """
+    try:
+        settings = replace(settings or FineTuneSettings(), **options)
+    except TypeError as error:
+        raise SpecError(
+            "There is no such setting.",
+            expected=", ".join(FineTuneSettings.__dataclass_fields__),
+            got=", ".join(options),
+        ) from error
+    return TrainingRun(model, _train_and_test(data), masks or {}, settings).steps()
+
+
+def fine_tune(
+    model: nn.Module,
+    data: Any,
+    *,
+    plan: PruningPlan | None = None,
+    settings: FineTuneSettings | None = None,
+    **options: Any,
+) -> FineTuned:
+    """Fine-tune a pruned copy of `model`; the model itself is not touched.
+
+    Parameters
+    ----------
+    model
+        The network that `plan` was made for.
+    data
+        `Data(train=..., test=...)`.
+    plan
+        What goes. Single weights are held at exactly zero, after every step; units are taken out
+        first. None: nothing is pruned (the control that a pruned network is to be compared with).
+    settings, **options
+        A `FineTuneSettings`, or its fields: ``epochs=3, lr=0.01, batch_size=128, seed=0``.
+
+    Raises
+    ------
+    DataError
+        If there are no training examples, or they do not fit the model.
+    ModelError
+        If all parameters are frozen, or the forward raises.
+    NonFiniteError
+        If the loss becomes NaN or infinite.
+    SpecError
+        If a setting is outside of its range.
+    """
+    module, masks = trainable_copy(model, plan)
+    steps = fine_tune_steps(module, data, masks=masks, settings=settings, **options)
+    before = evaluate(module, _train_and_test(data)[1])
+    history = [report for report in steps if report.measured]
+    after = history[-1].evaluation
+    assert after is not None, "the last report carries the evaluation"
+    return FineTuned(module, tuple(history), before, after, masks)
+
+
+def _train_and_test(data: Any) -> tuple[Examples, Examples]:
+    trusted = isinstance(data, Data) and all(
+        isinstance(part, Examples) and part.count for part in (data.train, data.test)
+    )
+    data = data if trusted else as_data(data)
+    if data.train is None:
+        raise DataError(
+            "There are no training examples to fine-tune on.",
+            expected="Data with both parts",
+            got="test examples only",
+            fix="Pass Data(train=(inputs, targets), test=(inputs, targets)).",
+        )
+    return data.train, data.test

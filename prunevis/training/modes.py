@@ -1,0 +1,123 @@
+"""What training changes around a model and must put back: flags, random state; and its masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from prunevis.errors import ModelError
+
+
+@contextmanager
+def training_mode(model: nn.Module) -> Iterator[None]:
+    """Set every submodule to training mode inside the block; each flag is put back as it was.
+
+    A BatchNorm with parameters that are all frozen stays in eval mode: its statistics belong to
+    what was frozen.
+    """
+    before = [(module, module.training) for module in model.modules()]
+    for module, _ in before:
+        frozen = isinstance(module, _BatchNorm) and not any(
+            p.requires_grad for p in module.parameters(recurse=False)
+        )
+        module.training = not (frozen and module.affine)
+    try:
+        yield
+    finally:
+        for module, flag in before:
+            module.training = flag
+
+
+@contextmanager
+def fixed_statistics(model: nn.Module) -> Iterator[None]:
+    """Keep BatchNorm at its running statistics inside the block: one example has no variance."""
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training]
+    for norm in norms:
+        norm.training = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.training = True
+
+
+class RandomStream:
+    """A random state of its own that dropout draws from, next to torch's global one.
+
+    Parameters
+    ----------
+    seed
+        Where it starts.
+    device
+        Of the model; a GPU has a random state of its own too.
+    """
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self._gpu = device if device.type == "cuda" else None
+        with self._forked():
+            torch.manual_seed(seed)
+            self._save()
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Draw from this stream inside the block; torch's own state is as before afterwards."""
+        with self._forked():
+            torch.set_rng_state(self._cpu_state)
+            if self._gpu is not None:
+                torch.cuda.set_rng_state(self._gpu_state, self._gpu)
+            try:
+                yield
+            finally:
+                self._save()
+
+    def _forked(self) -> AbstractContextManager[None]:
+        return torch.random.fork_rng(devices=[self._gpu] if self._gpu is not None else [])
+
+    def _save(self) -> None:
+        self._cpu_state = torch.get_rng_state()
+        if self._gpu is not None:
+            self._gpu_state = torch.cuda.get_rng_state(self._gpu)
+
+
+class MaskHolder:
+    """Sets what was pruned to zero again, exactly, as often as asked.
+
+    Gradients are left alone: with momentum and weight decay an optimiser moves a weight whose
+    gradient is zero as well, so what counts is that zeros are written after every step.
+
+    Parameters
+    ----------
+    model
+        The network that is trained.
+    masks
+        By dotted tensor name, bool, shape of the tensor, True = keep.
+
+    Raises
+    ------
+    ModelError
+        If a name or shape is not the model's.
+    """
+
+    def __init__(self, model: nn.Module, masks: Mapping[str, Tensor]) -> None:
+        found: dict[str, Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+        self._cut: list[tuple[Tensor, Tensor]] = []
+        for name, mask in masks.items():
+            tensor = found.get(name)
+            if tensor is None or tensor.shape != mask.shape:
+                raise ModelError(
+                    "A mask does not fit the model.",
+                    expected=f"a tensor {name!r} of shape {tuple(mask.shape)}",
+                    got="no such tensor" if tensor is None else tuple(tensor.shape),
+                    fix="Make the masks from a plan for this very network.",
+                )
+            self._cut.append((tensor, ~mask.to(device=tensor.device, dtype=torch.bool)))
+
+    def apply(self) -> None:
+        """Write zeros."""
+        with torch.no_grad():
+            for tensor, cut in self._cut:
+                tensor.masked_fill_(cut, 0.0)
