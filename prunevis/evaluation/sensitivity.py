@@ -1,0 +1,244 @@
+"""How much each layer can lose by itself: one layer pruned at a time, all others left alone.
+
+The scan by which Han et al. (2015) chose the threshold of each layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from prunevis.criteria import CRITERIA
+from prunevis.errors import NothingToPruneError, SpecError
+from prunevis.evaluation.estimate import AccuracyEstimate, Sampler
+from prunevis.evaluation.exact import Evaluation, evaluate_steps, examples_of
+from prunevis.evaluation.tradeoff import check_images, coarse_to_fine, estimate_plan
+from prunevis.graph.layers import ModelGraph
+from prunevis.graph.trace import trace
+from prunevis.pruning.ranking import Ranking, rank
+from prunevis.pruning.spec import PruningSpec, check_sparsity
+from prunevis.statistics import collect_statistics
+
+#: 10, 20, ..., 90 %.
+DEFAULT_SPARSITIES = tuple(k / 10 for k in range(1, 10))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Sensitivity:
+    """Accuracy with one layer pruned at a time.
+
+    Attributes
+    ----------
+    criterion, granularity
+        How each layer was pruned.
+    sparsities
+        Ascending, in [0, 1).
+    estimates
+        By layer, in the order of execution: one estimate a sparsity.
+    baseline
+        The unpruned network on the same data.
+    skipped
+        Layers without estimates, each with a sentence that says why.
+    """
+
+    criterion: str
+    granularity: str
+    sparsities: tuple[float, ...]
+    estimates: Mapping[str, tuple[AccuracyEstimate, ...]] = field(repr=False)
+    baseline: Evaluation
+    skipped: Mapping[str, str] = field(repr=False)
+
+    def __repr__(self) -> str:
+        return (
+            f"Sensitivity({self.criterion}, {self.granularity}: {len(self.estimates)} layers at "
+            f"{len(self.sparsities)} sparsities)"
+        )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SensitivityProgress:
+    """How far a scan is.
+
+    Attributes
+    ----------
+    done, total
+        Measured pairs of layer and sparsity, of how many; 0 while the baseline is measured.
+    estimates
+        By layer, then by sparsity, those measured.
+    result
+        With the last report; None before.
+    """
+
+    done: int
+    total: int
+    estimates: Mapping[str, Mapping[float, AccuracyEstimate]] = field(repr=False)
+    result: Sensitivity | None = field(default=None, repr=False)
+
+
+def _chosen(
+    graph: ModelGraph, granularity: str, layers: Iterable[str] | None
+) -> tuple[list[str], dict[str, str]]:
+    """Return the layers to scan, and why others are not."""
+    if layers is not None:
+        return list(layers), {}
+    chosen: list[str] = []
+    skipped: dict[str, str] = {}
+    scanned: dict[str, str] = {}
+    for name, layer in graph.layers.items():
+        weights = granularity == "weight"
+        reason = layer.weight_reason if weights else layer.reason
+        shared = layer.weight if weights else layer.group or name
+        if reason is not None:
+            skipped[name] = reason
+        elif layer.is_output:
+            skipped[name] = "It gives the model's outputs; name it in `layers` to scan it too."
+        elif shared in scanned:
+            what = "weight is" if weights else "units are"
+            skipped[name] = f"Its {what} also those of `{scanned[shared]}`, which is scanned."
+        else:
+            scanned[shared] = name
+            chosen.append(name)
+    return chosen, skipped
+
+
+def sensitivity_steps(
+    model: nn.Module,
+    data: Any,
+    *,
+    criterion: str = "magnitude",
+    granularity: str = "weight",
+    sparsities: Sequence[float] = DEFAULT_SPARSITIES,
+    layers: Iterable[str] | None = None,
+    images: int | None = 1000,
+    seed: int = 0,
+    graph: ModelGraph | None = None,
+    statistics: Any = None,
+    baseline: Evaluation | None = None,
+    device: torch.device | str | None = None,
+) -> Generator[SensitivityProgress, None, Sensitivity]:
+    """Scan pair by pair; the last report carries the `Sensitivity`, also returned.
+
+    Parameters as for `sensitivity`. All layers get their coarse points before any gets fine ones.
+    """
+    spec = PruningSpec.make(criterion, granularity, "layer", 0.0, layers, seed)
+    positions = sorted({check_sparsity(s) for s in sparsities})
+    check_images(images)
+    examples = examples_of(data)
+    graph = graph or trace(model, examples.inputs[:1])
+    needs = CRITERIA[criterion]().needs
+    if statistics is None and {"activations", "correlation"} & set(needs):
+        statistics = collect_statistics(model, data, graph=graph)
+    # For its checks of the request as a whole: what it raises holds for every layer.
+    rank(model, spec, graph=graph, statistics=statistics)
+    chosen, skipped = _chosen(graph, granularity, spec.layer_names)
+    rankings: dict[str, Ranking] = {}
+    for name in chosen:
+        alone = replace(spec, layers=((name, None),))
+        try:
+            rankings[name] = rank(model, alone, graph=graph, statistics=statistics)
+        except (SpecError, NothingToPruneError) as error:
+            if layers is not None:
+                raise
+            skipped[name] = error.problem
+    total = len(rankings) * len(positions)
+    if baseline is None:
+        for progress in evaluate_steps(model, examples, device=device):
+            baseline = progress.evaluation
+            yield SensitivityProgress(0, total, {})
+    assert baseline is not None, "the last step of the evaluation carries it"
+    sampler = Sampler(examples, baseline, seed=seed, device=device)
+    found: dict[str, dict[float, AccuracyEstimate]] = {name: {} for name in rankings}
+    done = 0
+    for place in coarse_to_fine(len(positions)):
+        for name, ranking in rankings.items():
+            steps = estimate_plan(model, ranking.plan(positions[place]), sampler, images)
+            while True:
+                try:
+                    next(steps)
+                except StopIteration as stop:
+                    found[name][positions[place]] = stop.value
+                    break
+                yield SensitivityProgress(done, total, _copied(found))
+            done += 1
+            if done < total:
+                yield SensitivityProgress(done, total, _copied(found))
+    result = Sensitivity(
+        criterion,
+        granularity,
+        tuple(positions),
+        {name: tuple(points[s] for s in positions) for name, points in found.items()},
+        baseline,
+        skipped,
+    )
+    yield SensitivityProgress(total, total, _copied(found), result)
+    return result
+
+
+def _copied(
+    found: Mapping[str, Mapping[float, AccuracyEstimate]],
+) -> dict[str, dict[float, AccuracyEstimate]]:
+    return {name: dict(points) for name, points in found.items()}
+
+
+def sensitivity(
+    model: nn.Module,
+    data: Any,
+    *,
+    criterion: str = "magnitude",
+    granularity: str = "weight",
+    sparsities: Sequence[float] = DEFAULT_SPARSITIES,
+    layers: Iterable[str] | None = None,
+    images: int | None = 1000,
+    seed: int = 0,
+    graph: ModelGraph | None = None,
+    statistics: Any = None,
+    baseline: Evaluation | None = None,
+    device: torch.device | str | None = None,
+) -> Sensitivity:
+    """Measure what pruning each layer alone does to the accuracy, without fine-tuning.
+
+    Parameters
+    ----------
+    model, data, device
+        As for `evaluate`; the model must be a module and is not changed.
+    criterion, granularity
+        As for `PruningSpec.make`. Units that must leave together with those of other layers (a
+        residual sum) do so here too; such a group is scanned once, under its first layer.
+    sparsities
+        In [0, 1).
+    layers
+        Names; None for all that can be pruned but the output layer.
+    images
+        Test images run for each pair; None for all.
+    seed, graph, statistics, baseline
+        As for `tradeoff`.
+
+    Raises
+    ------
+    SpecError, NothingToPruneError
+        As `rank`.
+    ModelError, DataError, NonFiniteError
+        As `evaluate`.
+    """
+    steps = sensitivity_steps(
+        model,
+        data,
+        criterion=criterion,
+        granularity=granularity,
+        sparsities=sparsities,
+        layers=layers,
+        images=images,
+        seed=seed,
+        graph=graph,
+        statistics=statistics,
+        baseline=baseline,
+        device=device,
+    )
+    for progress in steps:
+        if progress.result is not None:
+            return progress.result
+    raise AssertionError("unreachable: the last report carries the result")
