@@ -1,1 +1,5 @@
+"""The page in a notebook (`explore`) and on its own (`prunevis demo`)."""
 
+from prunevis.app.explorer import Explorer, explore
+
+__all__ = ["Explorer", "explore"]

@@ -1,1 +1,22 @@
+"""What goes: a request, an order of removal, a plan, and its masked or smaller network."""
 
+from prunevis.pruning.masking import candidate, masked, masked_tensors, tensor_masks
+from prunevis.pruning.plan import PruningPlan
+from prunevis.pruning.ranking import Ranking, rank
+from prunevis.pruning.removal import remove
+from prunevis.pruning.spec import GRANULARITIES, SCOPES, PruningSpec, check_sparsity
+
+__all__ = [
+    "GRANULARITIES",
+    "SCOPES",
+    "PruningPlan",
+    "PruningSpec",
+    "Ranking",
+    "candidate",
+    "check_sparsity",
+    "masked",
+    "masked_tensors",
+    "rank",
+    "remove",
+    "tensor_masks",
+]

@@ -25,8 +25,8 @@ class PruningPlan:
     spec
         What was asked, with the sparsity of this plan.
     ranks
-        By layer name (granularity "weight": int64, shape of the weight) or by group name ("unit":
-        int64, shape (units,)): the place of each in the order of removal, 0 first.
+        By layer name (granularity "weight": integers, shape of the weight) or by group name ("unit":
+        integers, shape (units,)): the place of each in the order of removal, 0 first.
     cuts
         By the same names: everything with a rank below the cut goes.
     removed, total

@@ -1,1 +1,7 @@
+"""One observable state, one worker thread, and the use cases between them."""
 
+from prunevis.session.controller import Controller
+from prunevis.session.jobs import Worker
+from prunevis.session.state import Session, Setting, View
+
+__all__ = ["Controller", "Session", "Setting", "View", "Worker"]

@@ -1,0 +1,95 @@
+"""See what pruning does to a neural network.
+
+The page is `explore`; the same in code is `prune`, or its parts one by one: `trace`,
+`collect_statistics`, `rank`, `Ranking.plan`, `masked` and `remove`, `cost`, `evaluate`. Names are
+loaded when they are first used, so that importing prunevis costs little beyond torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "errors": (
+        "DataError",
+        "ModelError",
+        "NonFiniteError",
+        "NothingToPruneError",
+        "PrunevisError",
+        "SpecError",
+        "TraceError",
+        "UnknownNameError",
+    ),
+    "data": ("Data", "Examples"),
+    "zoo": ("DATASETS", "MODELS", "load_data", "load_model"),
+    "graph": ("CostModel", "ModelCost", "ModelGraph", "cost", "trace"),
+    "statistics": ("Statistics", "collect_statistics"),
+    "criteria": ("CRITERIA", "Criterion"),
+    "pruning": ("PruningPlan", "PruningSpec", "Ranking", "masked", "rank", "remove"),
+    "evaluation": (
+        "AccuracyEstimate",
+        "Evaluation",
+        "Pruned",
+        "estimate_accuracy",
+        "evaluate",
+        "prune",
+        "sensitivity",
+        "tradeoff",
+    ),
+    "training": ("FineTuneProgress", "fine_tune"),
+    "app": ("Explorer", "explore"),
+}
+_MODULES = ("plots", "testing")
+_WHERE = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [*sorted(_WHERE), *_MODULES, "__version__"]
+
+if TYPE_CHECKING:
+    from prunevis import plots, testing
+    from prunevis.app import Explorer, explore
+    from prunevis.criteria import CRITERIA, Criterion
+    from prunevis.data import Data, Examples
+    from prunevis.errors import (
+        DataError,
+        ModelError,
+        NonFiniteError,
+        NothingToPruneError,
+        PrunevisError,
+        SpecError,
+        TraceError,
+        UnknownNameError,
+    )
+    from prunevis.evaluation import (
+        AccuracyEstimate,
+        Evaluation,
+        Pruned,
+        estimate_accuracy,
+        evaluate,
+        prune,
+        sensitivity,
+        tradeoff,
+    )
+    from prunevis.graph import CostModel, ModelCost, ModelGraph, cost, trace
+    from prunevis.pruning import PruningPlan, PruningSpec, Ranking, masked, rank, remove
+    from prunevis.statistics import Statistics, collect_statistics
+    from prunevis.training import FineTuneProgress, fine_tune
+    from prunevis.zoo import DATASETS, MODELS, load_data, load_model
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        value = getattr(import_module(f"prunevis.{_WHERE[name]}"), name)
+    elif name in _MODULES:
+        value = import_module(f"prunevis.{name}")
+    else:
+        raise AttributeError(f"module 'prunevis' has no attribute {name!r}")
+    # `prunevis.sensitivity` is the function, also after a submodule of that name was imported
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,322 @@
+"""The page and what moves it, put together: `Explorer`, and `explore` which makes one."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from prunevis.app import views
+from prunevis.app.figures import Figures
+from prunevis.data import Data
+from prunevis.errors import SpecError
+from prunevis.session.controller import Controller
+from prunevis.session.jobs import BACKGROUND
+from prunevis.session.state import Session
+from prunevis.widgets.page import Page
+
+#: Slices are published at most this often, in seconds.
+PUBLISH_EVERY = 0.08
+
+#: Which slices a change of the session makes stale.
+STALE: dict[str, tuple[str, ...]] = {
+    "network": ("head", "controls", "weights", "neurons", "fine_tune", "steps"),
+    "setting": ("controls", "steps"),
+    "position": ("steps",),
+    "table": ("table", "curve", "weights", "neurons", "steps"),
+    "curve": ("curve",),
+    "statistics": ("neurons",),
+    "view": ("controls", "weights", "neurons", "unit", "redundancy", "layers_view"),
+    "fine_tuning": ("fine_tune",),
+    "scan": ("layers_view",),
+    "problem": ("problem",),
+    "status": ("status",),
+}
+
+#: Slices that only one tab shows, made when it is open.
+OF_TAB = {"weights": "weights", "neurons": "neurons"}
+
+
+class Explorer:
+    """An interactive page about one network; display it by leaving it on a cell's last line.
+
+    Parameters
+    ----------
+    model, data, example_input, calibration, device
+        As for `explore`.
+    served
+        Whether strangers see the page: no traceback is sent then.
+    threaded
+        False: nothing runs until `run_until_idle` is called (for tests and scripts).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module | str | None = None,
+        data: Any = None,
+        *,
+        example_input: Any = None,
+        calibration: Any = None,
+        device: str = "auto",
+        served: bool = False,
+        threaded: bool = True,
+    ) -> None:
+        self.served = served
+        self.session = Session()
+        self.page = Page()
+        self.controller = Controller(self.session, self._after_step)
+        self.controller.device = device
+        self.figures = Figures(self)
+        self._models = _zoo_models() if model is None or isinstance(model, str) else []
+        self._stale: dict[str, None] = {}
+        self._published = 0.0
+        self._sent_position = 0.0
+        self._seen_stage: Any = None
+        self.session.observe(self._changed)
+        self.page.listen(self._on_message)
+        self.page.observe(self._on_position, "position")
+        # counting views lets the background sweep rest while nobody looks
+        self.page._view_count = 0
+        self.page.observe(self._on_views, "_view_count")
+        if threaded:
+            self.controller.worker.pause(BACKGROUND)
+            self.controller.worker.start()
+        source = _source(model, data, calibration)
+        self.controller.open(source, example=example_input)
+
+    # -- display ---------------------------------------------------------------------------------
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        return self.page._repr_mimebundle_(**kwargs)
+
+    def __repr__(self) -> str:
+        network = self.session.network
+        what = "opening" if network is None else f"{network.label}, {len(network.stages)} stage(s)"
+        return f"<Explorer: {what}>"
+
+    @property
+    def model(self) -> nn.Module:
+        """A copy of the network as it is now, with everything that was applied.
+
+        Raises
+        ------
+        SpecError
+            If no network is open yet.
+        """
+        if self.session.network is None:
+            raise SpecError("No network is open yet.", fix="Wait until the page shows one.")
+        return copy.deepcopy(self.session.network.stage.model)
+
+    def run_until_idle(self) -> None:
+        """Do all that waits, in this thread; only for an Explorer made with `threaded=False`."""
+        self.controller.worker.run_until_idle()
+
+    def close(self) -> None:
+        """End the worker and the page."""
+        self.controller.worker.stop()
+        self.page.close()
+
+    # -- from the browser ------------------------------------------------------------------------
+
+    def _on_message(self, content: dict[str, Any]) -> None:
+        # any thread: only post
+        self.controller.worker.request(lambda: self._act(content))
+
+    def _on_position(self, change: Any) -> None:
+        value = change["new"]
+        if value != self._sent_position:
+            self.controller.worker.request(lambda: self.controller.move(value), "move")
+
+    def _on_views(self, change: Any) -> None:
+        self.controller.worker.pause(*([] if change["new"] else [BACKGROUND]))
+
+    def _act(self, message: dict[str, Any]) -> None:
+        action, controller = message["action"], self.controller
+        simple: dict[str, Callable[[], None]] = {
+            "apply": controller.apply,
+            "undo": controller.undo,
+            "reset": controller.reset,
+            "cancel": controller.cancel,
+            "keep": controller.keep,
+            "discard": controller.discard,
+            "sensitivity": controller.scan,
+            "dismiss": controller.dismiss,
+        }
+        get = message.get
+        if action in simple:
+            simple[action]()
+        elif action == "model":
+            self._open_zoo(get("name"))
+        elif action in ("granularity", "criterion", "scope"):
+            controller.choose(action, get("name"))
+        elif action == "seed":
+            controller.choose("seed", get("value"))
+        elif action == "tick":
+            controller.tick(get("layer"), bool(get("on")))
+        elif action == "own":
+            controller.own(get("layer"), get("value"))
+        elif action == "layer":
+            controller.look(layer=get("name"))
+        elif action in ("tab", "theme"):
+            controller.look(**{action: get("name")})
+        elif action == "unit":
+            controller.look(unit=get("unit"))
+        elif action == "fine_tune":
+            controller.fine_tune(get("epochs"), get("learning_rate"), get("source"))
+        else:
+            raise SpecError(f"The page asked for something unknown: {action[:40]!r}.")
+
+    def _open_zoo(self, name: Any) -> None:
+        if name not in [entry["name"] for entry in self._models]:
+            raise SpecError(f"There is no model called {str(name)[:40]!r} here.")
+        self.controller.open(_source(name, None, None))
+
+    # -- to the browser --------------------------------------------------------------------------
+
+    def _changed(self, change: Any) -> None:
+        for name in STALE.get(change["name"], ()):
+            self._stale[name] = None
+        if change["name"] == "network":
+            self.figures.forget()
+            for name in ("unit", "redundancy", "layers_view"):
+                self._stale[name] = None
+
+    def drawn(self, name: str) -> None:
+        """Take note that a figure has changed."""
+        slice_ = "layers_view" if name in ("layers", "sensitivity") else name
+        self._stale[slice_] = None
+
+    def _after_step(self, idle: bool) -> None:
+        now = time.monotonic()
+        if self._stale and (idle or now - self._published >= PUBLISH_EVERY):
+            self._published = now
+            self._publish()
+        if self.session.position != self.page.position and not self._moving():
+            self._sent_position = self.session.position
+            self.page.position = self.session.position
+
+    def _moving(self) -> bool:
+        # a newer position is on its way from the browser
+        return "move" in self.controller.worker._requests
+
+    def _publish(self) -> None:
+        self.figures.update()
+        stale, self._stale = list(self._stale), {}
+        tab = self.session.view.tab
+        for name in stale:
+            if name in OF_TAB and tab != OF_TAB[name] and getattr(self.page, name):
+                # made when its tab is opened; until then the browser shows nothing of it
+                continue
+            setattr(self.page, name, self._slice(name))
+
+    def _slice(self, name: str) -> dict[str, Any]:
+        session = self.session
+        if name == "controls":
+            return views.controls(session, self._models)
+        if name == "problem":
+            return views.problem(session, with_detail=not self.served)
+        if name == "layers_view":
+            return views.layers_view(session, self.figures.shown)
+        if name == "redundancy":
+            return self._figure("redundancy", layer=session.view.layer)
+        if name == "unit":
+            return self._figure("unit", layer=session.view.layer, unit=session.view.unit)
+        return getattr(views, name)(session)
+
+    def _figure(self, name: str, **expected: Any) -> dict[str, Any]:
+        shown = self.figures.shown.get(name, {})
+        fits = all(shown.get(key) == value for key, value in expected.items())
+        return shown if shown and fits else {}
+
+
+def explore(
+    model: nn.Module | str | None = None,
+    data: Any = None,
+    *,
+    example_input: Any = None,
+    calibration: Any = None,
+    device: str = "auto",
+) -> Explorer:
+    """Open the interactive page about a network.
+
+    Parameters
+    ----------
+    model
+        Any `torch.nn.Module` that gives logits (N, classes); it is copied and never changed. A name
+        in `prunevis.MODELS`, or None, opens the zoo.
+    data
+        A ``(inputs, targets)`` pair of tensors, a `Dataset`, a `DataLoader`, or
+        ``Data(train, test, class_names)``; needed with a model of your own.
+    example_input
+        A batch to trace with, if it should not be taken from the data.
+    calibration
+        Examples to watch the neurons on, and to fine-tune with; default: the training part of
+        `data`.
+    device
+        "auto" (a GPU if there is one), "cpu", "cuda", ...
+
+    Returns
+    -------
+    Explorer
+        Leave it on the last line of a cell to display it.
+
+    Raises
+    ------
+    SpecError
+        If a model of your own comes without data.
+    UnknownNameError
+        If `model` is a name that the zoo does not have.
+    """
+    return Explorer(
+        model, data, example_input=example_input, calibration=calibration, device=device
+    )
+
+
+def _zoo_models() -> list[dict[str, str]]:
+    from prunevis.zoo import MODELS
+
+    return [
+        {"name": name, "label": entry.label, "detail": entry.description}
+        for name, entry in MODELS.items()
+    ]
+
+
+def _source(
+    model: nn.Module | str | None, data: Any, calibration: Any
+) -> Callable[[], tuple[nn.Module, Any, str, str]]:
+    from prunevis.zoo import MODELS, load_data, load_model
+
+    if isinstance(model, nn.Module):
+        if data is None:
+            raise SpecError(
+                "A model of your own needs data to be measured on.",
+                fix="Pass explore(model, (inputs, targets)), a Dataset, a DataLoader or Data.",
+            )
+        return lambda: (model, _with_calibration(data, calibration), "", type(model).__name__)
+    if model is not None and not isinstance(model, str):
+        raise SpecError(
+            "This is not a network.",
+            expected="a torch.nn.Module, or a name in prunevis.MODELS",
+            got=type(model).__name__,
+        )
+    name = "lenet5" if model is None else model
+    entry = MODELS[name]
+
+    def load() -> tuple[nn.Module, Any, str, str]:
+        chosen = data if data is not None else load_data(entry.dataset)
+        return load_model(name), _with_calibration(chosen, calibration), name, entry.label
+
+    return load
+
+
+def _with_calibration(data: Any, calibration: Any) -> Any:
+    if calibration is None:
+        return data
+    if isinstance(data, Data):
+        from dataclasses import replace
+
+        return replace(data, train=calibration)
+    return Data(train=calibration, test=data)

@@ -1,0 +1,24 @@
+"""The session in the page's words: pure functions from snapshots to plain JSON.
+
+What each slice holds is written down in `prunevis.widgets.page`. No function here draws, measures
+or changes anything; figures come from `prunevis.app.figures`.
+"""
+
+from prunevis.app.views.controls import controls, head
+from prunevis.app.views.layers import neurons, weights
+from prunevis.app.views.numbers import curve, table
+from prunevis.app.views.progress import fine_tune, layers_view, problem, status, steps
+
+__all__ = [
+    "controls",
+    "curve",
+    "fine_tune",
+    "head",
+    "layers_view",
+    "neurons",
+    "problem",
+    "status",
+    "steps",
+    "table",
+    "weights",
+]

@@ -1,0 +1,64 @@
+"""The scoreboard and the curve: one number a slider position."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prunevis.session.state import Session
+
+
+def table(session: Session) -> dict[str, Any]:
+    """Return what each slider position costs, or {} while there is no ranking."""
+    found, network = session.table, session.network
+    if found is None or network is None:
+        return {}
+    costs = found.costs
+    original = network.original
+    base = original.costs.cost()
+    graph = found.stage.graph
+    unit = found.setting.granularity == "unit"
+    layers: dict[str, list[float]] = {}
+    for name, layer in graph.layers.items():
+        key = layer.group if unit else name
+        total = found.ranking.importance[key].numel() if key in found.ranking.importance else 0
+        if total:
+            layers[name] = [removed[key] / total for removed in found.removed]
+    pooled = found.setting.scope == "global"
+    totals = max(1, sum(s.numel() for s in found.ranking.importance.values()))
+    return {
+        "key": found.key,
+        "granularity": found.setting.granularity,
+        "sparsity": list(found.sparsity),
+        "achieved": [sum(removed.values()) / totals for removed in found.removed],
+        "params": [cost.nonzero_params for cost in costs],
+        "bytes": [cost.bytes for cost in costs],
+        "storage": [cost.storage for cost in costs],
+        "dense_bytes": [cost.dense_bytes for cost in costs],
+        "effective_flops": [cost.effective_flops for cost in costs],
+        "removed_flops": [cost.removed_flops for cost in costs],
+        "threshold": list(found.threshold) if pooled else None,
+        "layers": layers,
+        "base": {
+            "accuracy": original.baseline.accuracy,
+            "bytes": base.base_bytes,
+            "params": base.base_params,
+            "flops": 2 * base.base_macs,
+        },
+    }
+
+
+def curve(session: Session) -> dict[str, Any]:
+    """Return what is known of accuracy at each slider position."""
+    found, known = session.table, session.curve
+    if found is None or known is None or known.key != found.key:
+        return {}
+    return {
+        "key": found.key,
+        "value": [None if e is None else e.value for e in known.estimates],
+        "low": [None if e is None else e.low for e in known.estimates],
+        "high": [None if e is None else e.high for e in known.estimates],
+        "seen": [0 if e is None else e.seen for e in known.estimates],
+        "exact": [int(e is not None and e.exact) for e in known.estimates],
+        "total": found.stage.baseline.total,
+        "known": known.known,
+    }

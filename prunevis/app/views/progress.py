@@ -1,0 +1,99 @@
+"""What runs, what was done, what went wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prunevis.session.state import Session
+from prunevis.session.tuning import in_words, sources
+
+#: Points of the loss curve that are sent; more cannot be told apart on the page.
+MAX_POINTS = 240
+
+
+def status(session: Session) -> dict[str, Any]:
+    """Return the status line."""
+    found = session.status
+    return {"kind": found.kind, "text": found.text, "done": found.done, "total": found.total}
+
+
+def steps(session: Session) -> dict[str, Any]:
+    """Return what was applied, and which of apply, undo and reset can be done."""
+    network, table = session.network, session.table
+    if network is None:
+        return {"applied": [], "can_apply": False, "can_undo": False, "can_reset": False}
+    can_apply, text = False, ""
+    if table is not None:
+        plan = table.ranking.plan(session.position)
+        already = table.ranking.already
+        can_apply = any(n > already.get(name, 0) for name, n in plan.removed.items())
+        text = f"Remove {in_words(plan)}" if can_apply else "Move the slider first"
+    return {
+        "applied": [stage.label for stage in network.stages[1:]],
+        "can_apply": can_apply,
+        "can_undo": len(network.stages) > 1,
+        "can_reset": len(network.stages) > 1 or bool(session.setting.own),
+        "apply_text": text,
+    }
+
+
+def problem(session: Session, *, with_detail: bool) -> dict[str, Any]:
+    """Return what went wrong; the traceback only where the person owns the kernel."""
+    found = session.problem
+    if found is None:
+        return {}
+    return {
+        "id": found.number,
+        "text": found.text if with_detail or not found.text.startswith("Unexpected") else UNEXPECTED,
+        "fix": found.fix,
+        "detail": found.detail if with_detail else "",
+    }
+
+
+UNEXPECTED = "Something unexpected went wrong. Your network is as it was."
+
+
+def fine_tune(session: Session) -> dict[str, Any]:
+    """Return the fine-tuning panel."""
+    found, network = session.fine_tuning, session.network
+    choices = sources(network.data) if network is not None else {}
+    reason = None
+    if network is not None and not choices:
+        reason = (
+            "There are no training examples, and accuracy is measured on the test examples, so "
+            "these must not be trained on. Pass Data(train=..., test=...) to explore()."
+        )
+    every = max(1, -(-len(found.steps) // MAX_POINTS))
+    return {
+        "state": "off" if reason else found.state,
+        "reason": reason,
+        "epochs": found.epochs,
+        "learning_rate": found.learning_rate,
+        "sources": [{"name": name, "label": label} for name, label in choices.items()],
+        "source": found.source if found.source in choices else next(iter(choices), ""),
+        "progress": found.progress,
+        "text": found.text,
+        "steps": list(found.steps[::every]),
+        "loss": [round(v, 5) for v in found.loss[::every]],
+        "accuracy": [list(pair) for pair in found.accuracy],
+        "before": found.before,
+        "after": found.after,
+        "can_keep": found.result is not None,
+    }
+
+
+def layers_view(session: Session, figures: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the layers tab from its figures, "layers" and "sensitivity"."""
+    costs = figures.get("layers", {})
+    scan = figures.get("sensitivity", {})
+    return {
+        "png": costs.get("png"),
+        "alt": costs.get("alt", ""),
+        "text": costs.get("text", ""),
+        "sensitivity": {
+            "state": session.scan.state,
+            "png": scan.get("png"),
+            "alt": scan.get("alt", ""),
+            "text": session.scan.text if session.scan.state == "running" else scan.get("text", ""),
+        },
+    }

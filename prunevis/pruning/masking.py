@@ -1,0 +1,144 @@
+"""Zeros, reversibly: what a plan sets to zero, and a model that runs with it.
+
+A unit is masked by zeroing everything that is its own: the rows that compute it, its scale and
+shift, and the columns that read it. Then the masked model gives what the removed one gives, whatever
+the activation function makes of zero, except where a normalisation spans the pruned axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from prunevis.errors import ModelError
+from prunevis.pruning.plan import PruningPlan
+from prunevis.pruning.removal import remove
+
+
+def tensor_masks(plan: PruningPlan) -> dict[str, Tensor]:
+    """Return what stays, by dotted tensor name: bool masks of the tensors' shapes, True = keep.
+
+    Only tensors that lose something are listed. For granularity "unit" these are weights, biases,
+    scales and shifts of the units that go, and the weights that read them; running statistics are
+    left alone, since a zero variance would be no better than any other.
+    """
+    if plan.granularity == "weight":
+        return {
+            plan.graph.layers[name].weight: mask
+            for name, mask in plan.masks.items()
+            if plan.removed[name]
+        }
+    masks: dict[str, Tensor] = {}
+    for name, kept in plan.kept.items():
+        if not plan.removed[name]:
+            continue
+        group = plan.graph.groups[name]
+        stays = torch.zeros(group.size, dtype=torch.bool)
+        stays[kept] = True
+        for member in group.members:
+            if member.role == "statistic":
+                continue
+            shape = plan.graph.tensors[member.tensor].shape
+            mask = masks.setdefault(member.tensor, torch.ones(shape, dtype=torch.bool))
+            along = torch.where(member.units >= 0, stays[member.units.clamp(min=0)], True)
+            view = [1] * len(shape)
+            view[member.axis] = -1
+            mask &= along.view(view)
+    return masks
+
+
+def masked_tensors(model: nn.Module, plan: PruningPlan) -> dict[str, Tensor]:
+    """Return the tensors that `plan` changes, with zeros in place: new tensors, detached.
+
+    Raises
+    ------
+    ModelError
+        If the plan was made for another network.
+    """
+    found = _tensors(model, plan)
+    return {
+        name: found[name].detach() * mask.to(found[name].device)
+        for name, mask in tensor_masks(plan).items()
+    }
+
+
+@contextmanager
+def masked(model: nn.Module, plan: PruningPlan) -> Iterator[nn.Module]:
+    """Run `model` with zeros in place; on leaving it is bit for bit what it was.
+
+    Parameters
+    ----------
+    model
+        The network that the plan was made for. It is changed while the context is open.
+    plan
+        From `Ranking.plan`.
+
+    Raises
+    ------
+    ModelError
+        If the plan was made for another network.
+    """
+    found = _tensors(model, plan)
+    changed = masked_tensors(model, plan)
+    saved = {name: found[name].detach().clone() for name in changed}
+    try:
+        with torch.no_grad():
+            for name, value in changed.items():
+                found[name].copy_(value)
+        yield model
+    finally:
+        with torch.no_grad():
+            for name, value in saved.items():
+                found[name].copy_(value)
+
+
+class MaskedModel(nn.Module):
+    """Runs a network with some of its tensors replaced by masked ones; the network is not changed.
+
+    Parameters
+    ----------
+    model
+        The network; a submodule, so that whoever sets this to evaluation mode sets that too.
+    tensors
+        From `masked_tensors`.
+    """
+
+    def __init__(self, model: nn.Module, tensors: dict[str, Tensor]) -> None:
+        super().__init__()
+        self.model = model
+        self._masked = tensors
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return what the network gives for `inputs` with the masked tensors in place."""
+        return functional_call(self.model, self._masked, inputs)
+
+
+def candidate(model: nn.Module, plan: PruningPlan) -> nn.Module:
+    """Return a module that computes what `model` pruned by `plan` computes; `model` is not changed.
+
+    For granularity "unit" that is the removed model, which is smaller and faster; for "weight" a
+    `MaskedModel`; where nothing goes, `model` itself.
+    """
+    if plan.granularity == "unit":
+        return remove(model, plan) if plan.num_removed else model
+    tensors = masked_tensors(model, plan)
+    return MaskedModel(model, tensors) if tensors else model
+
+
+def _tensors(model: nn.Module, plan: PruningPlan) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    for name in tensor_masks(plan):
+        expected = plan.graph.tensors[name].shape
+        got = tuple(found[name].shape) if name in found else None
+        if got != expected:
+            raise ModelError(
+                "This plan was made for another network.",
+                expected=f"{name} of shape {expected}",
+                got="no such tensor" if got is None else got,
+                fix="Trace and rank the network again after changing it.",
+            )
+    return found

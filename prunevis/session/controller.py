@@ -1,0 +1,443 @@
+"""The use cases: what a person can do, each one method, each called on the worker thread.
+
+A method changes the session's snapshots and starts the jobs that follow from the change; the jobs
+themselves stand in `prunevis.session.measuring` and `prunevis.session.tuning`. Whatever arrives from
+a browser is checked here, not there.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from torch import nn
+
+from prunevis.criteria import CRITERIA
+from prunevis.data import Data
+from prunevis.errors import PrunevisError, SpecError
+from prunevis.evaluation import Sampler
+from prunevis.pruning import GRANULARITIES, SCOPES, candidate, check_sparsity
+from prunevis.session import measuring, tuning
+from prunevis.session.jobs import BACKGROUND, LONG, NOW, SOON, Worker
+from prunevis.session.opening import open_network
+from prunevis.session.state import (
+    FineTuning,
+    Network,
+    Problem,
+    Scan,
+    Session,
+    Setting,
+    Stage,
+    Status,
+    Table,
+)
+from prunevis.session.tables import POSITIONS, Curves, build_table
+
+#: Steps back that are kept; each holds one copy of the network.
+MAX_STAGES = 20
+#: Positions typed in between the slider's own that are kept.
+MAX_EXTRA = 20
+
+TABS = ("weights", "neurons", "redundancy", "tradeoff", "layers", "fine_tune")
+
+
+class Controller:
+    """Changes the session on behalf of a person.
+
+    Parameters
+    ----------
+    session
+        The state; only this class and the jobs it starts assign to it.
+    on_step
+        Called on the worker after each piece of work, with whether it is idle now.
+    """
+
+    def __init__(
+        self, session: Session, on_step: Callable[[bool], None] = lambda idle: None
+    ) -> None:
+        self.session = session
+        self.worker = Worker(self.fail, on_step)
+        self.curves = Curves()
+        self.samplers: dict[int, Sampler] = {}
+        self.rankings: dict[str, Any] = {}
+        self.extra: tuple[float, ...] = ()
+        self.device = "auto"
+        self._problems = 0
+        self._stages = 0
+
+    # -- opening ---------------------------------------------------------------------------------
+
+    def open(self, source: Callable[[], tuple[nn.Module, Data, str, str]], *, example: Any = None):
+        """Open what `source` returns: model, data, name and label; it runs on the worker."""
+        self._cancel_all()
+        self.session.problem = None
+        self.session.status = Status("loading", "Loading the network")
+        self.worker.submit("open", lambda: open_network(self, source, example), NOW)
+
+    def opened(self, network: Network) -> None:
+        """Take over a network that was opened; called by the job."""
+        self.curves.clear()
+        self.samplers.clear()
+        self.rankings.clear()
+        self.extra = ()
+        session = self.session
+        session.fine_tuning, session.scan = FineTuning(), Scan()
+        session.statistics = session.table = session.curve = None
+        session.network = network
+        setting = measuring.usable(network.stage.graph, replace(session.setting, own=()))
+        session.setting = replace(setting, ticked=measuring.prunable(network.stage, setting))
+        layers = list(network.stage.graph.layers)
+        session.view = replace(session.view, layer=_busiest(network.stage), unit=None)
+        session.position = 0.0
+        if not layers or not session.setting.ticked:
+            reasons = [
+                f"`{layer.name}`: {layer.reason or layer.weight_reason}"
+                for layer in network.stage.graph.layers.values()
+                if layer.reason or layer.weight_reason
+            ]
+            self.report(
+                SpecError(
+                    "Nothing in this network can be pruned.",
+                    got=" ".join(reasons[:3]) or "no convolution and no linear layer",
+                    fix="Try the other granularity, or tick the output layer.",
+                )
+            )
+        self.refresh()
+
+    def next_stage_number(self) -> int:
+        """Return a number that no stage has had."""
+        self._stages += 1
+        return self._stages
+
+    # -- settings --------------------------------------------------------------------------------
+
+    def choose(self, what: str, value: Any) -> None:
+        """Choose a granularity, criterion, scope or seed."""
+        setting = self.session.setting
+        if what == "seed":
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**31:
+                raise SpecError("A seed is a whole number from 0.", got=repr(value)[:40])
+        else:
+            allowed: Any = {
+                "granularity": GRANULARITIES,
+                "criterion": tuple(CRITERIA),
+                "scope": SCOPES,
+            }[what]
+            if value not in allowed:
+                raise SpecError(
+                    f"There is no {what} {str(value)[:40]!r}.", expected=", ".join(allowed)
+                )
+        if getattr(setting, what) == value:
+            return
+        setting = replace(setting, **{what: value})
+        network = self.session.network
+        if network is not None:
+            graph = network.stage.graph
+            if what == "granularity":
+                setting = measuring.usable(graph, replace(setting, own=()))
+                setting = replace(setting, ticked=measuring.prunable(network.stage, setting))
+            elif what == "criterion":
+                measuring.check_usable(graph, setting)
+        self._set(setting)
+
+    def tick(self, layer: Any, on: bool) -> None:
+        """Let a layer, and those whose units leave with it, take part or not."""
+        stage = self._stage()
+        together = measuring.together(stage.graph, self.session.setting, self._layer(layer))
+        ticked = set(self.session.setting.ticked)
+        ticked = ticked | set(together) if on else ticked - set(together)
+        own = tuple((n, v) for n, v in self.session.setting.own if n in ticked)
+        in_order = tuple(n for n in stage.graph.layers if n in ticked)
+        self._set(replace(self.session.setting, ticked=in_order, own=own))
+
+    def own(self, layer: Any, value: float | None) -> None:
+        """Give a layer a sparsity of its own, or None to follow the slider again."""
+        stage, setting = self._stage(), self.session.setting
+        together = measuring.together(stage.graph, setting, self._layer(layer))
+        own = {n: v for n, v in setting.own if n not in together}
+        if value is not None:
+            own |= dict.fromkeys(together, check_sparsity(value, f"own value of {layer}"))
+        ticked = set(setting.ticked) | (set(together) if value is not None else set())
+        self._set(
+            replace(
+                setting,
+                own=tuple((n, own[n]) for n in stage.graph.layers if n in own),
+                ticked=tuple(n for n in stage.graph.layers if n in ticked),
+            )
+        )
+
+    def _set(self, setting: Setting) -> None:
+        self.session.setting = setting
+        self.session.scan = Scan()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Rank anew (if need be) and start measuring for the present setting."""
+        for job in ("estimate", "sweep", "scan"):
+            self.worker.cancel(job)
+        if self.session.network is None:
+            return
+        if not self.session.setting.ticked:
+            self.session.table = self.session.curve = None
+            self.session.status = Status("idle", "No layer is ticked: tick one to prune it")
+            return
+        self.worker.submit("rank", lambda: measuring.rank_setting(self), NOW)
+
+    def ranked(self, ranking: Any, key: str) -> None:
+        """Take over a ranking; called by the job."""
+        if len(self.rankings) > 8:
+            self.rankings.pop(next(iter(self.rankings)))
+        self.rankings[key] = ranking
+        stage = self._stage()
+        self._show(build_table(stage, self.session.setting, ranking, self.extra))
+        self.move(self.session.position)
+
+    def _show(self, table: Table) -> None:
+        # position 0 is the network as it stands; where nothing goes its accuracy is known
+        for k in (0,):
+            if not any(
+                n > table.ranking.already.get(name, 0) for name, n in table.removed[k].items()
+            ):
+                self.curves.put(table, k, measuring.exact(table.stage.baseline))
+        self.session.table = table
+        self.session.curve = self.curves.snapshot(table)
+
+    # -- the slider ------------------------------------------------------------------------------
+
+    def move(self, sparsity: Any) -> None:
+        """Put the slider at `sparsity` and measure there."""
+        sparsity = min(check_sparsity(sparsity), POSITIONS[-1])
+        session, table = self.session, self.session.table
+        session.position = sparsity
+        if table is None:
+            return
+        index = table.index(sparsity)
+        if abs(table.sparsity[index] - sparsity) > 4e-4:
+            self.extra = (*self.extra, round(sparsity, 4))[-MAX_EXTRA:]
+            self._show(build_table(table.stage, table.setting, table.ranking, self.extra))
+            table = session.table
+            index = table.index(sparsity)
+        known = self.curves.get(table, index)
+        if known is None or not known.exact:
+            self.worker.submit("estimate", lambda: measuring.estimate(self, table, index), NOW)
+        else:
+            self.worker.cancel("estimate")
+        if not self.worker.running("sweep") and not self.curves_complete(table):
+            self.worker.submit("sweep", lambda: measuring.sweep(self, table), BACKGROUND)
+        self.show_status()
+
+    def curves_complete(self, table: Table) -> bool:
+        """Whether every position of `table` is known exactly."""
+        return self.curves.snapshot(table).known == len(table.sparsity)
+
+    def measured(self, table: Table, index: int, estimate: Any) -> None:
+        """Take over an estimate; called by the jobs."""
+        if self.curves.put(table, index, estimate) and self.session.table is table:
+            self.session.curve = self.curves.snapshot(table)
+            self.show_status()
+
+    # -- views -----------------------------------------------------------------------------------
+
+    def look(self, **change: Any) -> None:
+        """Look at another layer, unit, tab or in another colour scheme."""
+        view = self.session.view
+        if "layer" in change:
+            change = {"layer": self._layer(change["layer"]), "unit": None}
+        if "tab" in change and change["tab"] not in TABS:
+            raise SpecError(f"There is no tab {str(change['tab'])[:40]!r}.")
+        if "theme" in change and change["theme"] not in ("light", "dark"):
+            raise SpecError(f"There is no theme {str(change['theme'])[:40]!r}.")
+        if change.get("unit") is not None:
+            units = self._stage().graph.layers[view.layer].num_units
+            unit = change["unit"]
+            if not isinstance(unit, int) or isinstance(unit, bool) or not 0 <= unit < units:
+                raise SpecError(f"`{view.layer}` has no unit {str(unit)[:20]}.", expected=units)
+        self.session.view = replace(view, **change)
+        if self.session.view.tab in ("neurons", "redundancy"):
+            self.need_statistics()
+
+    def need_statistics(self) -> None:
+        """Collect statistics of the present network if that has not been done."""
+        waiting = self.worker.running("statistics") or self.worker.running("rank")
+        if self.session.network is not None and self.session.statistics is None and not waiting:
+            self.worker.submit("statistics", lambda: measuring.collect(self), SOON)
+
+    def scan(self) -> None:
+        """Measure how sensitive each layer is, one at a time."""
+        if self.session.table is not None:
+            self.worker.submit("scan", lambda: measuring.scan(self), LONG)
+
+    # -- apply, undo, reset ----------------------------------------------------------------------
+
+    def apply(self) -> None:
+        """Make what the slider shows the network that is studied from here on."""
+        table = self.session.table
+        if table is None:
+            raise SpecError("There is nothing to apply yet.")
+        plan = table.ranking.plan(self.session.position)
+        gone = sum(n - table.ranking.already.get(name, 0) for name, n in plan.removed.items())
+        if gone <= 0:
+            raise SpecError("Nothing goes at this position.", fix="Move the slider first.")
+        self.worker.submit("apply", lambda: tuning.apply_plan(self, plan), NOW)
+
+    def push(self, stage: Stage) -> None:
+        """Make `stage` the present one; called by the jobs."""
+        network = self.session.network
+        stages = (*network.stages, stage)
+        if len(stages) > MAX_STAGES:
+            stages = (stages[0], *stages[-(MAX_STAGES - 1) :])
+        self._go(replace(network, stages=stages))
+
+    def undo(self) -> None:
+        """Go back one step."""
+        network = self.session.network
+        if network is None or len(network.stages) < 2:
+            raise SpecError("There is nothing to undo.")
+        self._go(replace(network, stages=network.stages[:-1]))
+
+    def reset(self) -> None:
+        """Go back to the network as it came."""
+        network = self.session.network
+        if network is None:
+            return
+        self.session.setting = replace(self.session.setting, own=())
+        self._go(replace(network, stages=network.stages[:1]))
+
+    def _go(self, network: Network) -> None:
+        self._cancel_all()
+        session = self.session
+        session.fine_tuning = replace(FineTuning(), **_form(session.fine_tuning))
+        session.scan = Scan()
+        session.statistics = None
+        session.network = network
+        setting = measuring.usable(network.stage.graph, session.setting)
+        allowed = set(measuring.prunable(network.stage, setting, outputs=True))
+        ticked = tuple(n for n in setting.ticked if n in allowed)
+        session.setting = replace(setting, ticked=ticked)
+        session.view = replace(session.view, unit=None)
+        session.position = network.stage.sparsity if setting.granularity == "weight" else 0.0
+        self.refresh()
+        if session.view.tab in ("neurons", "redundancy"):
+            self.need_statistics()
+
+    # -- fine-tuning -----------------------------------------------------------------------------
+
+    def fine_tune(self, epochs: Any, learning_rate: Any, source: Any) -> None:
+        """Train what the slider shows, its pruned weights held at zero."""
+        table = self.session.table
+        if table is None:
+            raise SpecError("There is no network to train yet.")
+        form = tuning.checked_form(self.session.network.data, epochs, learning_rate, source)
+        plan = table.ranking.plan(self.session.position)
+        self.session.fine_tuning = FineTuning(state="running", text="Starting", **form)
+        self.worker.submit("fine_tune", lambda: tuning.fine_tune(self, plan), LONG)
+        self.show_status()
+
+    def cancel(self) -> None:
+        """Stop fine-tuning or the scan of sensitivities; what was there before stays."""
+        if self.worker.cancel("fine_tune"):
+            state = self.session.fine_tuning
+            self.session.fine_tuning = replace(
+                state, state="cancelled", text="Cancelled: nothing was changed.", result=None
+            )
+        if self.worker.cancel("scan"):
+            self.session.scan = Scan()
+        self.show_status()
+
+    def keep(self) -> None:
+        """Go on with the fine-tuned network."""
+        result = self.session.fine_tuning.result
+        if result is None:
+            raise SpecError("There is no fine-tuned network to keep.")
+        self.push(result)
+
+    def discard(self) -> None:
+        """Forget the fine-tuned network."""
+        self.session.fine_tuning = replace(FineTuning(), **_form(self.session.fine_tuning))
+
+    # -- what is running, what went wrong --------------------------------------------------------
+
+    def fail(self, name: str, error: BaseException) -> None:
+        """Say what went wrong in words; called by the worker."""
+        self.report(error)
+        if name == "fine_tune":
+            text = error.problem if isinstance(error, PrunevisError) else "Training failed."
+            self.session.fine_tuning = replace(
+                self.session.fine_tuning, state="failed", text=text, result=None
+            )
+        if name == "scan":
+            self.session.scan = Scan()
+        if name in ("open", "rank"):
+            self.session.status = Status("error", "Something went wrong, see above")
+
+    def report(self, error: BaseException) -> None:
+        """Show `error`; only errors of our own are shown in full outside of a notebook."""
+        self._problems += 1
+        detail = "".join(traceback.format_exception(error))
+        if isinstance(error, PrunevisError):
+            text = str(error)
+            fix = error.fix or ""
+            text = text[: -len(fix)].rstrip() if fix and text.endswith(fix) else text
+        else:
+            text, fix = f"Unexpected: {type(error).__name__}: {error}", ""
+        self.session.problem = Problem(self._problems, text, fix, detail)
+
+    def dismiss(self) -> None:
+        """Take the shown problem away."""
+        self.session.problem = None
+
+    def show_status(self) -> None:
+        """Say what is running."""
+        self.session.status = measuring.status(self)
+
+    def _cancel_all(self) -> None:
+        for job in (
+            "open",
+            "rank",
+            "estimate",
+            "sweep",
+            "statistics",
+            "scan",
+            "apply",
+            "fine_tune",
+        ):
+            self.worker.cancel(job)
+
+    def _stage(self) -> Stage:
+        if self.session.network is None:
+            raise SpecError("No network is open yet.")
+        return self.session.network.stage
+
+    def _layer(self, name: Any) -> str:
+        if not isinstance(name, str) or name not in self._stage().graph.layers:
+            raise SpecError(f"There is no layer called {str(name)[:80]!r}.")
+        return name
+
+    def sampler(self, stage: Stage) -> Sampler:
+        """Return the order of images for candidates of `stage`, made once."""
+        if stage.number not in self.samplers:
+            self.samplers.clear()
+            data = self.session.network.data
+            self.samplers[stage.number] = Sampler(data.test, stage.baseline)
+        return self.samplers[stage.number]
+
+    def candidate(self, table: Table, index: int) -> nn.Module:
+        """Return the network that position `index` of `table` stands for."""
+        return candidate(table.stage.model, table.ranking.plan(table.sparsity[index]))
+
+
+def _form(state: FineTuning) -> dict[str, Any]:
+    return {
+        "epochs": state.epochs,
+        "learning_rate": state.learning_rate,
+        "source": state.source,
+    }
+
+
+def _busiest(stage: Stage) -> str:
+    """The first layer to look at: the prunable one with the most weights."""
+    layers = stage.graph.layers.values()
+    best = max(layers, key=lambda l: (not l.is_output, l.num_weights), default=None)
+    return "" if best is None else best.name

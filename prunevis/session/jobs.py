@@ -1,0 +1,202 @@
+"""One worker thread that owns the session, the model and all drawing.
+
+Callbacks of widgets arrive on whatever thread the kernel likes (the main one, or a subshell's), so
+they only post: a *request* is a short function, a *job* is a generator that does at most about 50 ms
+of work between two yields. The worker runs requests first, then one step of the most urgent job, and
+looks again. So a slider move waits for one step at most, and long work never has to be broken off in
+the middle: closing its generator is enough.
+
+Newest wins: a request or job posted under a name that is still waiting replaces it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+Steps = Generator[Any, None, Any]
+
+#: Priorities, the smaller the sooner.
+NOW, SOON, LONG, BACKGROUND = 0, 1, 2, 3
+
+
+@dataclass
+class _Job:
+    name: str
+    priority: int
+    order: int
+    start: Callable[[], Steps]
+    steps: Steps | None = field(default=None)
+
+
+class Worker:
+    """Runs requests and jobs one after the other, on its own thread or in the caller's.
+
+    Parameters
+    ----------
+    on_error
+        Called on the worker with the name of the job or request and the exception it raised.
+    on_step
+        Called after every request, step and on going idle, with whether nothing is left to do.
+    """
+
+    def __init__(
+        self,
+        on_error: Callable[[str, BaseException], None],
+        on_step: Callable[[bool], None] = lambda idle: None,
+    ) -> None:
+        self._on_error, self._on_step = on_error, on_step
+        self._lock = threading.Condition()
+        self._requests: dict[str, Callable[[], None]] = {}
+        self._jobs: dict[str, _Job] = {}
+        self._closing: list[Steps] = []
+        self._count = 0
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+        self._paused: frozenset[int] = frozenset()
+
+    def request(self, call: Callable[[], None], name: str | None = None) -> None:
+        """Have `call` run on the worker soon; a waiting request of the same `name` is replaced."""
+        with self._lock:
+            if self._stopped:
+                return
+            self._count += 1
+            key = name or f"#{self._count}"
+            # taken out first, so that the newest also runs last
+            self._requests.pop(key, None)
+            self._requests[key] = call
+            self._lock.notify_all()
+
+    def submit(self, name: str, start: Callable[[], Steps], priority: int = LONG) -> None:
+        """Start a job, in place of any job of the same name."""
+        with self._lock:
+            if self._stopped:
+                return
+            self._count += 1
+            self._drop(name)
+            self._jobs[name] = _Job(name, priority, self._count, start)
+            self._lock.notify_all()
+
+    def cancel(self, name: str) -> bool:
+        """Close the job called `name` before its next step; return whether there was one."""
+        with self._lock:
+            found = name in self._jobs
+            self._drop(name)
+            self._lock.notify_all()
+        return found
+
+    def running(self, name: str) -> bool:
+        """Whether a job called `name` is waiting or under way."""
+        with self._lock:
+            return name in self._jobs
+
+    def pause(self, *priorities: int) -> None:
+        """Hold jobs of these priorities back, and none else, until told otherwise."""
+        with self._lock:
+            self._paused = frozenset(priorities)
+            self._lock.notify_all()
+
+    def start(self) -> None:
+        """Start the thread; without it, `run_until_idle` does the work."""
+        if self._thread is None and not self._stopped:
+            self._thread = threading.Thread(target=self._loop, name="prunevis", daemon=True)
+            self._thread.start()
+
+    def stop(self, timeout: float = 2.0) -> None:
+        """Close all jobs and end the thread."""
+        with self._lock:
+            self._stopped = True
+            self._requests.clear()
+            for name in list(self._jobs):
+                self._drop(name)
+            self._lock.notify_all()
+        if self._thread is None:
+            self._close_dropped()
+        elif self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    def run_until_idle(self, limit: int = 1_000_000) -> int:
+        """Do everything that waits, in this thread; return the number of steps."""
+        steps = 0
+        while steps < limit and self._once():
+            steps += 1
+        self._on_step(True)
+        return steps
+
+    def _drop(self, name: str) -> None:
+        job = self._jobs.pop(name, None)
+        if job is not None and job.steps is not None:
+            # closed on the worker: a generator must not be closed while it runs
+            self._closing.append(job.steps)
+
+    def _close_dropped(self) -> None:
+        while True:
+            with self._lock:
+                if not self._closing:
+                    return
+                steps = self._closing.pop()
+            try:
+                steps.close()
+            except Exception as error:
+                self._on_error("close", error)
+
+    def _next(self) -> tuple[str, Callable[[], None] | _Job] | None:
+        if self._requests:
+            name = next(iter(self._requests))
+            return name, self._requests.pop(name)
+        ready = [job for job in self._jobs.values() if job.priority not in self._paused]
+        if not ready:
+            return None
+        job = min(ready, key=lambda j: (j.priority, j.order))
+        return job.name, job
+
+    def _once(self) -> bool:
+        self._close_dropped()
+        with self._lock:
+            found = self._next()
+        if found is None:
+            return False
+        name, work = found
+        try:
+            if isinstance(work, _Job):
+                self._step(work)
+            else:
+                work()
+        except Exception as error:
+            self._on_error(name, error)
+        self._on_step(False)
+        return True
+
+    def _step(self, job: _Job) -> None:
+        try:
+            if job.steps is None:
+                job.steps = job.start()
+            next(job.steps)
+        except BaseException as error:
+            with self._lock:
+                if self._jobs.get(job.name) is job:
+                    del self._jobs[job.name]
+                elif job.steps in self._closing:
+                    self._closing.remove(job.steps)
+            if not isinstance(error, StopIteration):
+                raise
+
+    def _loop(self) -> None:
+        while True:
+            if self._once():
+                # a hand-over point, so that a busy worker does not keep the GIL from the kernel
+                time.sleep(0)
+                continue
+            self._on_step(True)
+            with self._lock:
+                if self._stopped and not self._closing:
+                    return
+                if not self._closing and self._next_waits():
+                    self._lock.wait()
+
+    def _next_waits(self) -> bool:
+        ready = any(job.priority not in self._paused for job in self._jobs.values())
+        return not self._requests and not ready and not self._stopped

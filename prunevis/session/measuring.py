@@ -1,0 +1,219 @@
+"""The jobs that find out: rankings, accuracies, statistics, sensitivities; and what may be chosen.
+
+Each job is a generator that works about 50 ms between two yields, so that a slider move never waits
+longer. Jobs read the session and hand what they found to the controller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from prunevis.criteria import CRITERIA
+from prunevis.errors import SpecError
+from prunevis.evaluation import AccuracyEstimate, Evaluation, coarse_to_fine, sensitivity_steps
+from prunevis.graph.layers import LayerInfo, ModelGraph
+from prunevis.pruning import rank
+from prunevis.session.state import Scan, Setting, Stage, Status, Table
+from prunevis.statistics import collect_steps
+
+if TYPE_CHECKING:
+    from prunevis.session.controller import Controller
+
+Steps = Generator[None, None, None]
+
+#: Images of the sweep's first pass, enough for a band of about a point where little is lost.
+FIRST_PASS = 768
+
+
+def exact(evaluation: Evaluation) -> AccuracyEstimate:
+    """Return an evaluation in the form of an estimate."""
+    value, total = evaluation.accuracy, evaluation.total
+    return AccuracyEstimate(value, value, value, total, total, True)
+
+
+# -- what may be chosen ------------------------------------------------------------------------------
+
+
+def why_not(graph: ModelGraph, setting: Setting, layer: LayerInfo) -> str | None:
+    """Return why `layer` cannot be pruned under `setting`, one sentence, or None if it can.
+
+    Units of the output layer are the classes, so they stay; its weights may be asked for.
+    """
+    if setting.granularity == "weight":
+        return layer.weight_reason
+    if layer.reason is not None:
+        return layer.reason
+    group = graph.groups.get(layer.group or "")
+    if group is None:
+        return "Its units form no group that could leave."
+    if group.reason is not None:
+        return group.reason
+    criterion = CRITERIA[setting.criterion]()
+    reasons = [criterion.unavailable_for(graph.layers[p], graph) for p in group.producers]
+    return None if any(reason is None for reason in reasons) else reasons[0]
+
+
+def prunable(stage: Stage, setting: Setting, outputs: bool = False) -> tuple[str, ...]:
+    """Return the layers that can be pruned under `setting`, the output layer only if `outputs`."""
+    return tuple(
+        name
+        for name, layer in stage.graph.layers.items()
+        if (outputs or not layer.is_output) and why_not(stage.graph, setting, layer) is None
+    )
+
+
+def together(graph: ModelGraph, setting: Setting, layer: str) -> tuple[str, ...]:
+    """Return the layers that must be ticked with `layer`: those whose units leave with its own."""
+    info = graph.layers[layer]
+    reason = why_not(graph, setting, info)
+    if reason is not None:
+        raise SpecError(f"`{layer}` cannot be pruned. {reason}")
+    if setting.granularity == "weight" or info.group is None:
+        return (layer,)
+    return graph.groups[info.group].producers
+
+
+def unavailable(graph: ModelGraph, setting: Setting, criterion: str) -> str | None:
+    """Return why `criterion` cannot be chosen, or None if it can."""
+    entry = CRITERIA[criterion]()
+    if setting.granularity not in entry.granularities:
+        return f"It does not score single {setting.granularity}s."
+    return entry.unavailable(graph)
+
+
+def check_usable(graph: ModelGraph, setting: Setting) -> None:
+    """Raise SpecError if the chosen criterion cannot be used on this network."""
+    reason = unavailable(graph, setting, setting.criterion)
+    if reason is not None:
+        raise SpecError(f"{CRITERIA[setting.criterion].label} cannot be used here. {reason}")
+
+
+def usable(graph: ModelGraph, setting: Setting) -> Setting:
+    """Return `setting` with a criterion that can be used on this network, the same if it can."""
+    if unavailable(graph, setting, setting.criterion) is None:
+        return setting
+    preferred = ["magnitude", "l2", "l1", *CRITERIA]
+    for name in preferred:
+        if name in CRITERIA and unavailable(graph, setting, name) is None:
+            return replace(setting, criterion=name)
+    return setting
+
+
+# -- jobs --------------------------------------------------------------------------------------------
+
+
+def rank_setting(controller: Controller) -> Steps:
+    """Score and sort for the present setting; statistics first, where the criterion needs them."""
+    session = controller.session
+    stage, setting = session.network.stage, session.setting
+    key = f"{stage.number}|{setting!r}"
+    ranking = controller.rankings.get(key)
+    if ranking is None:
+        criterion = CRITERIA[setting.criterion]()
+        if {"activations", "correlation"} & set(criterion.needs) and session.statistics is None:
+            yield from collect(controller)
+        session.status = Status("busy", f"Ranking by {criterion.label}")
+        yield
+        ranking = rank(
+            stage.model, setting.spec(), graph=stage.graph, statistics=session.statistics
+        )
+        yield
+    controller.ranked(ranking, key)
+
+
+def estimate(controller: Controller, table: Table, index: int) -> Steps:
+    """Measure position `index` until it is exact, each batch an estimate."""
+    model = controller.candidate(table, index)
+    stream = controller.sampler(table.stage).stream(model)
+    # a first answer at once, from few images
+    controller.measured(table, index, stream.step(128))
+    yield
+    while not stream.done:
+        controller.measured(table, index, stream.step())
+        yield
+
+
+def sweep(controller: Controller, table: Table) -> Steps:
+    """Fill the curve in, coarse to fine: first with estimates, then exactly."""
+    order = coarse_to_fine(len(table.sparsity))
+    sampler = controller.sampler(table.stage)
+    for limit in (min(FIRST_PASS, sampler.total), sampler.total):
+        for index in order:
+            known = controller.curves.get(table, index)
+            if known is not None and (known.exact or known.seen >= limit):
+                continue
+            stream = sampler.stream(controller.candidate(table, index))
+            yield
+            while stream.seen < limit:
+                found = stream.step(limit - stream.seen)
+                if stream.seen >= limit or found.exact:
+                    controller.measured(table, index, found)
+                yield
+
+
+def collect(controller: Controller) -> Steps:
+    """Collect statistics of the present network on calibration examples."""
+    session = controller.session
+    stage, data = session.network.stage, session.network.data
+    for progress in collect_steps(stage.model, data, stage.graph):
+        session.status = Status("busy", "Watching the neurons", progress.seen, progress.total)
+        if progress.statistics is not None:
+            session.statistics = progress.statistics
+        yield
+    controller.show_status()
+
+
+def scan(controller: Controller) -> Steps:
+    """Prune one layer at a time and see what it costs."""
+    session = controller.session
+    stage, setting, data = session.network.stage, session.setting, session.network.data
+    session.scan = Scan("running", "Starting")
+    yield
+    steps = sensitivity_steps(
+        stage.model,
+        data,
+        criterion=setting.criterion,
+        granularity=setting.granularity,
+        layers=list(setting.ticked),
+        graph=stage.graph,
+        statistics=session.statistics,
+        baseline=stage.baseline,
+        seed=setting.seed,
+    )
+    for progress in steps:
+        session.scan = Scan(
+            "done" if progress.done == progress.total else "running",
+            f"{progress.done} of {progress.total} measured",
+            progress.result,
+        )
+        controller.show_status()
+        yield
+
+
+# -- in words ----------------------------------------------------------------------------------------
+
+
+def status(controller: Controller) -> Status:
+    """Say what is known here and what is running."""
+    session, table = controller.session, controller.session.table
+    if table is None or session.curve is None:
+        return session.status
+    index = table.index(session.position)
+    here = session.curve.estimates[index]
+    total = table.stage.baseline.total
+    if here is None:
+        text = "Measuring here"
+    elif here.exact:
+        text = "Exact here."
+    else:
+        text = f"Estimate from {here.seen:,} of {total:,} images."
+    known, positions = session.curve.known, len(table.sparsity)
+    if session.fine_tuning.state == "running":
+        return Status("busy", f"{text} Fine-tuning: {session.fine_tuning.text}")
+    if session.scan.state == "running":
+        return Status("busy", f"{text} Scanning the layers: {session.scan.text}")
+    if known < positions:
+        return Status("busy", f"{text} Filling in the curve", known, positions)
+    return Status("idle", f"{text} Every position is measured.")

@@ -1,0 +1,239 @@
+"""The session as one observable object made of immutable snapshots.
+
+A change is an assignment; whoever shows something observes the one trait it shows. Nothing here
+computes: `prunevis.session.controller` does, on the worker thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import traitlets
+from torch import nn
+
+from prunevis.data import Data
+from prunevis.evaluation import AccuracyEstimate, Evaluation, Sensitivity
+from prunevis.graph.cost import CostModel, ModelCost
+from prunevis.graph.layers import ModelGraph
+from prunevis.pruning import PruningSpec, Ranking
+from prunevis.statistics import Statistics
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the controls say, apart from the slider.
+
+    Attributes
+    ----------
+    granularity, criterion, scope, seed
+        As in `PruningSpec`.
+    ticked
+        Layers that may be pruned, in the order of the graph.
+    own
+        Layers with a sparsity of their own, in [0, 1).
+    """
+
+    granularity: str = "weight"
+    criterion: str = "magnitude"
+    scope: str = "global"
+    seed: int = 0
+    ticked: tuple[str, ...] = ()
+    own: tuple[tuple[str, float], ...] = ()
+
+    def spec(self, sparsity: float = 0.0) -> PruningSpec:
+        """Return the request that this setting makes at `sparsity`."""
+        own = dict(self.own)
+        return PruningSpec.make(
+            self.criterion,
+            self.granularity,
+            self.scope,
+            sparsity,
+            {name: own.get(name) for name in self.ticked},
+            self.seed,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """The network at one point of its history.
+
+    Attributes
+    ----------
+    number
+        Counts up over the session and never repeats; caches are kept by it.
+    label
+        What was done to arrive here, in words ("80 % of weights by magnitude").
+    model
+        A private copy; never changed once the stage exists.
+    graph, costs
+        Its trace and arithmetic.
+    baseline
+        What it does on the test examples.
+    sparsity
+        Where the slider stands on arriving: masked weights stay counted, removed units do not.
+    holds_zeros
+        Whether weights were masked on the way, so that training must keep zeros zero.
+    """
+
+    number: int
+    label: str
+    model: nn.Module = field(repr=False)
+    graph: ModelGraph = field(repr=False)
+    costs: CostModel = field(repr=False)
+    baseline: Evaluation = field(repr=False)
+    sparsity: float = 0.0
+    holds_zeros: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network under study with its data and history; the last stage is the present one."""
+
+    name: str
+    label: str
+    data: Data = field(repr=False)
+    stages: tuple[Stage, ...]
+
+    @property
+    def original(self) -> Stage:
+        """The network as it came."""
+        return self.stages[0]
+
+    @property
+    def stage(self) -> Stage:
+        """The network as it is now."""
+        return self.stages[-1]
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """What every slider position costs, for one stage and setting.
+
+    Attributes
+    ----------
+    key
+        Names stage and setting; results with another key belong to another table.
+    ranking
+        The order of removal.
+    sparsity
+        Ascending positions, in [0, 1).
+    costs, removed, thresholds
+        Of each position; `removed` counts by layer or group.
+    """
+
+    key: str
+    stage: Stage = field(repr=False)
+    setting: Setting
+    ranking: Ranking = field(repr=False)
+    sparsity: tuple[float, ...] = field(repr=False)
+    costs: tuple[ModelCost, ...] = field(repr=False)
+    removed: tuple[Mapping[str, int], ...] = field(repr=False)
+    cuts: tuple[Mapping[str, int], ...] = field(repr=False)
+    threshold: tuple[float | None, ...] = field(repr=False)
+    thresholds: tuple[Mapping[str, float | None], ...] = field(repr=False)
+
+    def index(self, sparsity: float) -> int:
+        """Return the position nearest to `sparsity`."""
+        return min(range(len(self.sparsity)), key=lambda k: abs(self.sparsity[k] - sparsity))
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """What is known of accuracy under one table: estimates by position, None where unknown."""
+
+    key: str
+    estimates: tuple[AccuracyEstimate | None, ...] = field(repr=False)
+
+    @property
+    def known(self) -> int:
+        """Number of positions with an exact figure."""
+        return sum(e is not None and e.exact for e in self.estimates)
+
+
+@dataclass(frozen=True)
+class View:
+    """What a person looks at: layer, unit, tab and colour scheme."""
+
+    layer: str = ""
+    unit: int | None = None
+    tab: str = "weights"
+    theme: str = "light"
+
+
+@dataclass(frozen=True, eq=False)
+class FineTuning:
+    """Where fine-tuning stands.
+
+    Attributes
+    ----------
+    state
+        "ready", "running", "done", "cancelled" or "failed".
+    progress, text
+        Share done in [0, 1], and the same in words.
+    steps, loss, accuracy
+        What was seen on the way; `accuracy` as (step, value) pairs.
+    before, after
+        Accuracy in [0, 1], None until known.
+    result
+        The stage that keeping would add.
+    """
+
+    state: str = "ready"
+    epochs: int = 2
+    learning_rate: float = 0.01
+    source: str = "train"
+    progress: float = 0.0
+    text: str = ""
+    steps: tuple[int, ...] = ()
+    loss: tuple[float, ...] = ()
+    accuracy: tuple[tuple[int, float], ...] = ()
+    before: float | None = None
+    after: float | None = None
+    result: Stage | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A sensitivity scan: "none", "running" or "done", with its result so far."""
+
+    state: str = "none"
+    text: str = ""
+    result: Sensitivity | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that went wrong, for a person to read; `detail` is a traceback."""
+
+    number: int
+    text: str
+    fix: str = ""
+    detail: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is running, in words; kind is "loading", "busy", "idle" or "error"."""
+
+    kind: str = "loading"
+    text: str = "Starting"
+    done: int | None = None
+    total: int | None = None
+
+
+class Session(traitlets.HasTraits):
+    """Everything that a page shows, each part an immutable snapshot."""
+
+    network: Any = traitlets.Any(None, allow_none=True)
+    setting: Any = traitlets.Any(Setting())
+    position: Any = traitlets.Float(0.0)
+    table: Any = traitlets.Any(None, allow_none=True)
+    curve: Any = traitlets.Any(None, allow_none=True)
+    statistics: Any = traitlets.Any(None, allow_none=True)
+    view: Any = traitlets.Any(View())
+    fine_tuning: Any = traitlets.Any(FineTuning())
+    scan: Any = traitlets.Any(Scan())
+    problem: Any = traitlets.Any(None, allow_none=True)
+    status: Any = traitlets.Any(Status())

@@ -1,0 +1,83 @@
+"""What every slider position costs, and what is known of accuracy there."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from prunevis.evaluation import AccuracyEstimate
+from prunevis.pruning import Ranking
+from prunevis.session.state import Curve, Setting, Stage, Table
+
+#: Slider positions: every percent, and "as much as can go" at the end.
+POSITIONS: tuple[float, ...] = (*(k / 100 for k in range(100)), 0.999)
+
+#: Settings whose known accuracies are kept, so that going back costs nothing. An estimate takes
+#: about 100 bytes, so this is well under a megabyte.
+KEPT_CURVES = 48
+
+
+def build_table(
+    stage: Stage, setting: Setting, ranking: Ranking, extra: Iterable[float] = ()
+) -> Table:
+    """Return the costs of all `POSITIONS`, and of `extra` ones in between."""
+    sparsity = tuple(sorted({*POSITIONS, *extra}))
+    plans = [ranking.plan(s) for s in sparsity]
+    return Table(
+        key=f"{stage.number}|{setting!r}",
+        stage=stage,
+        setting=setting,
+        ranking=ranking,
+        sparsity=sparsity,
+        costs=tuple(stage.costs.cost(plan) for plan in plans),
+        removed=tuple(plan.removed for plan in plans),
+        cuts=tuple(plan.cuts for plan in plans),
+        threshold=tuple(plan.threshold for plan in plans),
+        thresholds=tuple(plan.thresholds for plan in plans),
+    )
+
+
+class Curves:
+    """Known accuracies by setting and plan, newest settings kept.
+
+    Positions whose plans are the same (few units, or a network pruned before) share one figure, so
+    that it is measured once.
+    """
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, dict[tuple[int, ...], AccuracyEstimate]] = OrderedDict()
+
+    def clear(self) -> None:
+        """Forget everything: another network was opened."""
+        self._known.clear()
+
+    def get(self, table: Table, index: int) -> AccuracyEstimate | None:
+        """Return the best figure known for a position."""
+        return self._of(table).get(_plan_key(table, index))
+
+    def put(self, table: Table, index: int, estimate: AccuracyEstimate) -> bool:
+        """Keep `estimate` if it is better than what is known; return whether it was."""
+        known, key = self._of(table), _plan_key(table, index)
+        old = known.get(key)
+        if old is not None and (old.exact or old.seen >= estimate.seen) and not estimate.exact:
+            return False
+        known[key] = estimate
+        return True
+
+    def snapshot(self, table: Table) -> Curve:
+        """Return what is known of every position of `table`."""
+        known = self._of(table)
+        return Curve(
+            table.key, tuple(known.get(_plan_key(table, k)) for k in range(len(table.sparsity)))
+        )
+
+    def _of(self, table: Table) -> dict[tuple[int, ...], AccuracyEstimate]:
+        known = self._known.setdefault(table.key, {})
+        self._known.move_to_end(table.key)
+        while len(self._known) > KEPT_CURVES:
+            self._known.popitem(last=False)
+        return known
+
+
+def _plan_key(table: Table, index: int) -> tuple[int, ...]:
+    return tuple(table.removed[index].values())
