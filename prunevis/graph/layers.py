@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
-#: What a tensor's axis is to the units on it. `producer`: rows that compute the unit (weight, bias);
-#: `norm`: per-unit scale and shift of a normalisation; `statistic`: its running mean and variance;
-#: `consumer`: columns that read the unit; `other`: any other per-unit parameter or buffer.
+#: What a tensor's axis is to the units on it. `producer`: rows that compute the unit (weight,
+#: bias); `norm`: per-unit scale and shift of a normalisation; `statistic`: its running mean and
+#: variance; `consumer`: columns that read the unit; `other`: any other parameter or buffer with an
+#: element for each unit.
 Role = Literal["producer", "norm", "statistic", "consumer", "other"]
 
 
@@ -194,6 +196,10 @@ class ModelGraph:
     points
         Where the units of a layer can be observed: layer name -> (index into `operators`, unit
         axis). See `prunevis.graph.observe`.
+    input_dtype
+        Of the example input.
+    batch_axis
+        Axis of the input that counts the examples.
     """
 
     layers: Mapping[str, LayerInfo]
@@ -205,6 +211,8 @@ class ModelGraph:
     untraced: tuple[str, ...]
     operators: tuple[str, ...]
     points: Mapping[str, tuple[int, int]]
+    input_dtype: torch.dtype = torch.float32
+    batch_axis: int = 0
 
     @property
     def macs(self) -> int:

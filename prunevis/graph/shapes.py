@@ -1,0 +1,381 @@
+"""Rules of operators that move, merge, split, join or select axes.
+
+Units move with their positions: flattening ``(C, H, W)`` repeats each channel's atom ``H × W``
+times, a concatenation puts atoms one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from prunevis.graph.atoms import Ids
+from prunevis.graph.recorder import Call, Rule
+from prunevis.graph.values import Axes, Value
+
+
+def view(call: Call) -> Axes:
+    """Regroup axes; see `regroup`."""
+    call.kind = "view"
+    return regroup(call, call.inputs[0], tuple(call.results[0].shape))
+
+
+def regroup(call: Call, value: Value, shape: tuple[int, ...]) -> Axes:
+    """Return the axes of a row-major view of `value` as `shape`.
+
+    The two shapes fall into blocks of equal size. Within a block, units stay followed if they vary
+    along one axis of the result (a merged axis always qualifies); a view that cuts units in two is
+    blocked, because which of its sizes are fixed in the code cannot be seen.
+    """
+    axes: list[Ids | None] = [None] * len(shape)
+    if 0 in shape:
+        return tuple(axes)
+    for before, after in blocks(value.shape, shape):
+        held = [a for a in before if value.axes[a] is not None and value.shape[a] > 1]
+        inner = [a for a in after if shape[a] > 1]
+        if not held:
+            _keep_single(value, before, shape, after, axes)
+        elif len(held) > 1:
+            for axis in held:
+                call.block(value.axes[axis], "merges two axes of units into one.")
+        else:
+            sizes = tuple(value.shape[a] for a in before)
+            own = value.axes[held[0]]
+            assert own is not None
+            spread = own.reshape([-1 if a == held[0] else 1 for a in before])
+            spread = np.broadcast_to(spread, sizes).reshape([shape[a] for a in after])
+            for axis in inner:
+                index = tuple(slice(None) if a == axis else 0 for a in after)
+                line = spread[index]
+                if np.array_equal(
+                    np.broadcast_to(
+                        line.reshape([-1 if a == axis else 1 for a in after]), spread.shape
+                    ),
+                    spread,
+                ):
+                    axes[axis] = np.ascontiguousarray(line)
+                    break
+            else:
+                call.block(own, "cuts the units into several axes of fixed size.")
+    return tuple(axes)
+
+
+def _keep_single(
+    value: Value,
+    before: Sequence[int],
+    shape: tuple[int, ...],
+    after: Sequence[int],
+    axes: list[Ids | None],
+) -> None:
+    """Keep the atom of a single unit if its axis stays an axis of size 1."""
+    held = [a for a in before if value.axes[a] is not None]
+    single = [a for a in after if shape[a] == 1]
+    if len(held) == 1 and len(single) == 1:
+        axes[single[0]] = value.axes[held[0]]
+
+
+def blocks(before: tuple[int, ...], after: tuple[int, ...]) -> list[tuple[list[int], list[int]]]:
+    """Return the smallest runs of axes of equal size in two shapes of one size.
+
+    >>> blocks((2, 20, 4, 4), (2, 320))
+    [([0], [0]), ([1, 2, 3], [1])]
+    """
+    found: list[tuple[list[int], list[int]]] = []
+    i = j = 0
+    while i < len(before) or j < len(after):
+        left, right = [], []
+        size_left = size_right = 1
+        if i < len(before):
+            left, size_left, i = [i], before[i], i + 1
+        if j < len(after):
+            right, size_right, j = [j], after[j], j + 1
+        while size_left != size_right:
+            if (size_left < size_right and i < len(before)) or j == len(after):
+                left.append(i)
+                size_left, i = size_left * before[i], i + 1
+            else:
+                right.append(j)
+                size_right, j = size_right * after[j], j + 1
+        found.append((left, right))
+    return found
+
+
+def permute(call: Call) -> Axes:
+    """Move axes."""
+    call.kind = "view"
+    value = call.inputs[0]
+    rank = len(value.shape)
+    order = list(range(rank))
+    if call.name == "t":
+        order.reverse()
+    elif call.name == "permute":
+        order = [dim % rank for dim in call.arg("dims")]
+    elif rank:
+        a, b = call.arg("dim0") % rank, call.arg("dim1") % rank
+        order[a], order[b] = b, a
+    if order and order[0] != 0 and value.batched:
+        call.moves_batch = True
+    return tuple(value.axes[axis] for axis in order)
+
+
+def squeeze(call: Call) -> Axes:
+    """Drop axes of size 1: all, or those named."""
+    call.kind = "view"
+    value = call.inputs[0]
+    rank = len(value.shape)
+    dims = call.arg("dim")
+    if dims is None:
+        dims = range(rank)
+    named = {dim % rank for dim in ([dims] if isinstance(dims, int) else dims)} if rank else set()
+    return tuple(
+        ids for axis, ids in enumerate(value.axes) if axis not in named or value.shape[axis] != 1
+    )
+
+
+def unsqueeze(call: Call) -> Axes:
+    """Add an axis of size 1."""
+    call.kind = "view"
+    axes = list(call.inputs[0].axes)
+    axes.insert(call.arg("dim") % (len(axes) + 1), None)
+    return tuple(axes)
+
+
+def expand(call: Call) -> Axes:
+    """Repeat axes of size 1 and add leading ones; the others pass."""
+    call.kind = "view"
+    value = call.inputs[0]
+    shape = call.results[0].shape
+    new = len(shape) - len(value.shape)
+    return tuple(
+        value.axes[axis - new] if axis >= new and value.shape[axis - new] == size else None
+        for axis, size in enumerate(shape)
+    )
+
+
+def repeat(call: Call) -> Axes:
+    """Tile axes, and their units with them."""
+    value = call.inputs[0]
+    times = call.arg("repeats")
+    new = len(times) - len(value.shape)
+    axes: list[Ids | None] = [None] * new
+    for ids, count in zip(value.axes, times[new:], strict=True):
+        axes.append(None if ids is None else np.tile(ids, count))
+    return tuple(axes)
+
+
+def cat(call: Call) -> Axes:
+    """Join along one axis; parts that are not followed stay where they are."""
+    parts = [v for v in map(call.value, call.arg("tensors")) if v.shape != (0,)]
+    if not parts:
+        return (None,)
+    rank = len(parts[0].shape)
+    dim = call.arg("dim") % rank
+    axes: list[Ids | None] = []
+    for axis in range(rank):
+        own = [part.axes[axis] for part in parts]
+        if axis != dim:
+            axes.append(_same(call, parts, axis))
+        elif all(ids is None for ids in own):
+            axes.append(None)
+        else:
+            because = "puts them beside {}, which always stays."
+            axes.append(
+                np.concatenate(
+                    [
+                        call.anchored(part.shape[axis], because.format(part.origin))
+                        if ids is None
+                        else ids
+                        for part, ids in zip(parts, own, strict=True)
+                    ]
+                )
+            )
+    return tuple(axes)
+
+
+def stack(call: Call) -> Axes:
+    """Join along a new axis; all other axes are tied."""
+    parts = [call.value(tensor) for tensor in call.arg("tensors")]
+    axes = [_same(call, parts, axis) for axis in range(len(parts[0].shape))]
+    axes.insert(call.arg("dim") % (len(axes) + 1), None)
+    return tuple(axes)
+
+
+def _same(call: Call, parts: Sequence[Value], axis: int) -> Ids | None:
+    """Tie one axis of several tensors that must keep equal sizes on it."""
+    first = next((part.axes[axis] for part in parts if part.axes[axis] is not None), None)
+    if first is None:
+        return None
+    for part in parts:
+        ids = part.axes[axis]
+        if ids is not None:
+            call.atoms.tie(first, ids)
+        elif part.shape[axis] > 1 and not part.uniform:
+            call.block(first, f"joins them with {part.origin}, whose size is fixed.")
+    return first
+
+
+def select(call: Call) -> Axes:
+    """Take one position of an axis, which is dropped."""
+    value = call.inputs[0]
+    dim = call.arg("dim") % len(value.shape)
+    call.block(value.axes[dim], "takes a unit by its position.")
+    return (*value.axes[:dim], *value.axes[dim + 1 :])
+
+
+def unbind(call: Call) -> list[Axes]:
+    """Take an axis apart; it is dropped."""
+    return [select(call)] * len(call.results)
+
+
+def slice_(call: Call) -> Axes:
+    """Take a range of an axis."""
+    value = call.inputs[0]
+    dim = call.arg("dim") % len(value.shape)
+    axes = list(value.axes)
+    ids = axes[dim]
+    if ids is None or call.results[0].shape[dim] == value.shape[dim]:
+        call.kind = "view"
+        return tuple(axes)
+    call.block(ids, "takes a fixed range of the units.")
+    start, stop, step = call.arg("start"), call.arg("end"), call.arg("step")
+    axes[dim] = ids[slice(start, stop, step)]
+    return tuple(axes)
+
+
+def split(call: Call) -> list[Axes]:
+    """Cut an axis into parts; equal parts must keep equal sizes, so the same positions leave."""
+    value = call.inputs[0]
+    dim = call.arg("dim") % len(value.shape)
+    sizes = [result.shape[dim] for result in call.results]
+    bounds = np.cumsum([0, *sizes])
+    ids = value.axes[dim]
+    if ids is not None and len(sizes) > 1:
+        if len(set(sizes)) > 1:
+            call.block(ids, "cuts the units into parts of different, fixed sizes.")
+        else:
+            sentence = (
+                f"{call.here} cuts the units into {len(sizes)} equal parts, "
+                "and the same positions leave each."
+            )
+            for start in bounds[1:-1]:
+                call.atoms.tie(ids[: sizes[0]], ids[start : start + sizes[0]], sentence)
+    return [
+        (
+            *value.axes[:dim],
+            None if ids is None else ids[start:stop],
+            *value.axes[dim + 1 :],
+        )
+        for start, stop in pairwise(bounds)
+    ]
+
+
+def flip(call: Call) -> Axes:
+    """Reverse axes."""
+    axes = list(call.inputs[0].axes)
+    for dim in call.arg("dims"):
+        ids = axes[dim]
+        axes[dim] = None if ids is None else ids[::-1].copy()
+    return tuple(axes)
+
+
+def roll(call: Call) -> Axes:
+    """Shift axes round; units cannot be shifted by a fixed distance."""
+    value = call.inputs[0]
+    dims = call.arg("dims") or range(len(value.shape))
+    for dim in dims:
+        call.block(value.axes[dim], "shifts the units by a fixed distance.")
+    return value.axes
+
+
+def pad(call: Call) -> Axes:
+    """Pad with a constant; padding of the unit axis has a fixed size and always stays."""
+    value = call.inputs[0]
+    sizes = call.arg("pad")
+    axes = list(value.axes)
+    for number in range(len(sizes) // 2):
+        axis = len(axes) - 1 - number
+        low, high = sizes[2 * number], sizes[2 * number + 1]
+        ids = axes[axis]
+        if ids is None or (low == 0 and high == 0):
+            continue
+        if low < 0 or high < 0:
+            call.block(ids, "crops the units to a fixed range.")
+            axes[axis] = None
+            continue
+        because = "pads the channels by a fixed number."
+        axes[axis] = np.concatenate(
+            [call.anchored(low, because), ids, call.anchored(high, because)]
+        )
+    return tuple(axes)
+
+
+def pixel_shuffle(call: Call) -> Axes:
+    """``(C × r², H, W)`` to ``(C, H × r, W × r)``: r² neighbours make one channel."""
+    value = call.inputs[0]
+    factor = call.arg("upscale_factor") ** 2
+    *lead, ids, _, _ = value.axes
+    if ids is not None:
+        grid = ids.reshape(-1, factor)
+        sentence = f"{call.here} makes each channel from {factor} units."
+        for column in range(1, factor):
+            call.atoms.tie(grid[:, 0], grid[:, column], sentence)
+        ids = grid[:, 0].copy()
+    return (*lead, ids, None, None)
+
+
+def pixel_unshuffle(call: Call) -> Axes:
+    """``(C, H × r, W × r)`` to ``(C × r², H, W)``."""
+    *lead, ids, _, _ = call.inputs[0].axes
+    factor = call.arg("downscale_factor") ** 2
+    return (*lead, None if ids is None else np.repeat(ids, factor), None, None)
+
+
+def channel_shuffle(call: Call) -> Axes:
+    """Transpose ``(groups, C / groups)``: the same positions leave each group."""
+    axes = list(call.inputs[0].axes)
+    ids = axes[1]
+    if ids is not None:
+        grid = ids.reshape(call.arg("groups"), -1)
+        sentence = f"{call.here} mixes {len(grid)} groups of channels."
+        for row in grid[1:]:
+            call.atoms.tie(grid[0], row, sentence)
+        axes[1] = grid.T.ravel().copy()
+    return tuple(axes)
+
+
+def index(call: Call) -> Axes:
+    """Indexing by tensors: only tensors whose axes are not followed pass."""
+    call.block_all("picks positions by number.")
+    return (None,) * call.results[0].dim()
+
+
+RULES: dict[str, Rule] = {
+    "view": view,
+    "_unsafe_view": view,
+    "reshape": view,
+    "_reshape_copy": view,
+    "permute": permute,
+    "transpose": permute,
+    "t": permute,
+    "squeeze": squeeze,
+    "unsqueeze": unsqueeze,
+    "expand": expand,
+    "repeat": repeat,
+    "cat": cat,
+    "stack": stack,
+    "select": select,
+    "unbind": unbind,
+    "slice": slice_,
+    "split": split,
+    "split_with_sizes": split,
+    "flip": flip,
+    "roll": roll,
+    "constant_pad_nd": pad,
+    "pixel_shuffle": pixel_shuffle,
+    "pixel_unshuffle": pixel_unshuffle,
+    "channel_shuffle": channel_shuffle,
+    "native_channel_shuffle": channel_shuffle,
+    "index": index,
+}

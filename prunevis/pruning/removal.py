@@ -1,0 +1,238 @@
+"""A smaller network: units are taken out of every tensor that they lie in."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from prunevis.errors import ModelError, SpecError
+from prunevis.graph.checks import check_model
+from prunevis.graph.coupling import is_only_output
+from prunevis.graph.layers import ModelGraph
+from prunevis.pruning.trial import check_evaluation, check_training
+
+if TYPE_CHECKING:
+    from prunevis.pruning.plan import PruningPlan
+
+
+def remove(model: nn.Module, plan: PruningPlan, *, check: bool = True) -> nn.Module:
+    """Return a smaller copy of `model` without the units that `plan` takes out.
+
+    Parameters
+    ----------
+    model
+        The network that the plan was made for; it is not changed.
+    plan
+        Of granularity "unit".
+    check
+        Whether to run the result (see `remove_units`).
+
+    Raises
+    ------
+    SpecError
+        If the plan zeroes weights: these are masked, not removed.
+    ModelError
+        As `remove_units`.
+    """
+    if plan.granularity != "unit":
+        raise SpecError(
+            "Single weights cannot be removed, only masked.",
+            expected='a plan of granularity "unit"',
+            got=f'granularity "{plan.granularity}"',
+            fix="Use prunevis.masked(model, plan), or rank with granularity='unit'.",
+        )
+    kept = {
+        name: indices
+        for name, indices in plan.kept.items()
+        if len(indices) < plan.graph.groups[name].size
+    }
+    # a plan touches the output layer only if its spec asked for it by name
+    return remove_units(model, plan.graph, kept, allow_output=True, check=check)
+
+
+def remove_units(
+    model: nn.Module,
+    graph: ModelGraph,
+    kept: Mapping[str, Tensor],
+    *,
+    allow_output: bool = False,
+    check: bool = True,
+) -> nn.Module:
+    """Return a smaller copy of `model` that holds only the units in `kept`.
+
+    Parameters
+    ----------
+    model
+        The network that `graph` is of; it stays bit for bit as it is.
+    graph
+        From `prunevis.trace`.
+    kept
+        By group name: int64, indices of the units that stay, each once. Groups that are not named
+        stay whole.
+    allow_output
+        Whether units of the model's outputs may leave.
+    check
+        Whether to run the result before it is returned: once in evaluation mode, where it must give
+        what the masked network gives, and once in training mode.
+
+    Raises
+    ------
+    SpecError
+        If a group is unknown, may not be pruned, or would be emptied.
+    ModelError
+        If the model cannot be copied, is another than the graph's, or does not run afterwards.
+    """
+    chosen = {name: _checked(graph, name, ids, allow_output) for name, ids in kept.items()}
+    check_model(model)
+    _check_same(model, graph)
+    try:
+        smaller = copy.deepcopy(model)
+    except Exception as error:
+        raise ModelError(
+            f"The model cannot be copied: {type(error).__name__}: {error}",
+            fix="Removal works on a copy; drop what hangs on the model and cannot be copied.",
+        ) from error
+    positions = _positions(graph, chosen)
+    with torch.no_grad():
+        _shrink(smaller, positions)
+        if check:
+            check_evaluation(model, smaller, graph, positions)
+            check_training(smaller, graph)
+    return smaller
+
+
+def _checked(graph: ModelGraph, name: str, ids: object, allow_output: bool) -> Tensor:
+    """Return the kept units of one group, ascending.
+
+    Raises
+    ------
+    SpecError
+        If they are not a choice that can be made.
+    """
+    if name not in graph.groups:
+        raise SpecError(f"There is no channel group `{name}`.", expected=", ".join(graph.groups))
+    group = graph.groups[name]
+    if group.reason is not None and not (allow_output and is_only_output(group)):
+        raise SpecError(
+            f"Units of `{name}` cannot be removed.", got=group.reason.rstrip("."), where=name
+        )
+    units = torch.as_tensor(ids, device="cpu")
+    if units.dtype == torch.bool or units.is_floating_point() or units.dim() != 1:
+        raise SpecError(
+            "Kept units are given by their numbers.",
+            expected="int64 of shape (kept,)",
+            got=f"{units.dtype} of shape {tuple(units.shape)}",
+            where=name,
+        )
+    if not len(units):
+        raise SpecError(
+            f"No unit of `{name}` would be left.", where=name, fix="Keep at least one unit."
+        )
+    if int(units.min()) < 0 or int(units.max()) >= group.size or len(units.unique()) < len(units):
+        raise SpecError(
+            f"The kept units of `{name}` are not {len(units)} different units of it.",
+            expected=f"numbers from 0 to {group.size - 1}, each once",
+            got=f"from {int(units.min())} to {int(units.max())}",
+            where=name,
+        )
+    return units.to(torch.int64).sort().values
+
+
+def _check_same(model: nn.Module, graph: ModelGraph) -> None:
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    for name, info in graph.tensors.items():
+        got = tuple(tensors[name].shape) if name in tensors else None
+        if got != info.shape:
+            raise ModelError(
+                "This graph is of another network.",
+                expected=f"`{name}` of shape {info.shape}",
+                got="no such tensor" if got is None else got,
+                fix="Trace the network again after changing it.",
+            )
+
+
+def _positions(graph: ModelGraph, kept: Mapping[str, Tensor]) -> dict[tuple[str, int], Tensor]:
+    """Return, by tensor and axis, bool: the positions that stay. Whole axes are left out."""
+    found: dict[tuple[str, int], Tensor] = {}
+    for name, units in kept.items():
+        group = graph.groups[name]
+        stays = torch.zeros(group.size, dtype=torch.bool)
+        stays[units] = True
+        for member in group.members:
+            along = torch.where(member.units >= 0, stays[member.units.clamp(min=0)], True)
+            key = (member.tensor, member.axis)
+            found[key] = found[key] & along if key in found else along
+    return {key: along for key, along in found.items() if not bool(along.all())}
+
+
+def _shrink(model: nn.Module, positions: Mapping[tuple[str, int], Tensor]) -> None:
+    """Select the positions that stay in every tensor, in place of the module's own."""
+    names = [*model.named_parameters(remove_duplicate=False)]
+    buffers = [*model.named_buffers(remove_duplicate=False)]
+    known: dict[str, Tensor] = {**dict(names), **dict(buffers)}
+    changed: dict[int, Tensor] = {}
+    for (name, axis), along in positions.items():
+        old = known[name]
+        now = changed.get(id(old), old.detach())
+        index = along.nonzero().flatten().to(now.device)
+        changed[id(old)] = now.index_select(axis, index)
+    fresh: dict[int, Tensor] = {}
+    touched: dict[str, nn.Module] = {}
+    for name, old in (*names, *buffers):
+        if id(old) not in changed:
+            continue
+        if id(old) not in fresh:
+            new = changed[id(old)].contiguous(memory_format=_memory_format(old))
+            if isinstance(old, nn.Parameter):
+                new = nn.Parameter(new, requires_grad=old.requires_grad)
+            fresh[id(old)] = new
+        path, _, attribute = name.rpartition(".")
+        module = model.get_submodule(path)
+        store: Any = module._parameters if attribute in module._parameters else module._buffers
+        store[attribute] = fresh[id(old)]  # tied names get the one new tensor
+        touched[path] = module
+    for module in touched.values():
+        _set_sizes(module)
+
+
+def _memory_format(tensor: Tensor) -> torch.memory_format:
+    if tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
+        return torch.channels_last if not tensor.is_contiguous() else torch.contiguous_format
+    if tensor.dim() == 5 and tensor.is_contiguous(memory_format=torch.channels_last_3d):
+        return torch.channels_last_3d if not tensor.is_contiguous() else torch.contiguous_format
+    return torch.contiguous_format
+
+
+def _set_sizes(module: Any) -> None:
+    """Make a module's own numbers agree with its tensors."""
+    if isinstance(module, nn.modules.conv._ConvNd):
+        first, second = module.weight.shape[:2]
+        into, out = (first, second) if module.transposed else (second, first)
+        if module.groups > 1 and module.groups == module.in_channels and second == 1:
+            # depthwise: whole groups leave
+            multiplier = module.out_channels // module.in_channels
+            module.groups = first if module.transposed else first // multiplier
+            module.in_channels, module.out_channels = module.groups, module.groups * multiplier
+        elif module.transposed:
+            module.in_channels, module.out_channels = into, out * module.groups
+        else:
+            module.in_channels, module.out_channels = into * module.groups, out
+    elif isinstance(module, nn.Linear):
+        module.out_features, module.in_features = module.weight.shape
+    elif isinstance(module, nn.Embedding):
+        module.num_embeddings, module.embedding_dim = module.weight.shape
+    elif isinstance(module, nn.GroupNorm):
+        if module.num_groups == module.num_channels:
+            module.num_groups = len(module.weight)
+        module.num_channels = len(module.weight)
+    elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
+        module.normalized_shape = tuple(module.weight.shape)
+    elif isinstance(module, nn.PReLU):
+        module.num_parameters = len(module.weight)
+    elif isinstance(module, nn.modules.batchnorm._NormBase):
+        own: Any = module.weight if module.weight is not None else module.running_mean
+        module.num_features = len(own)
