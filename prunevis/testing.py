@@ -222,7 +222,7 @@ def _case(name: str, model: nn.Sequential, inputs: Tensor) -> _Case:
     """Silence one unit of the first layer, trace, and collect statistics."""
     model.eval()
     with torch.no_grad():
-        for module in model[:2]:
+        for module in list(model.children())[:2]:
             for tensor in module.parameters():
                 tensor[SILENT_UNIT] = 0.0
     graph = trace(model, inputs[:1])

@@ -16,6 +16,8 @@ from torch import nn
 from prunevis.data import Examples, as_data
 from prunevis.errors import SpecError
 from prunevis.graph.layers import ModelGraph
+from prunevis.graph.observe import observe
+from prunevis.graph.trace import trace
 from prunevis.statistics.records import Statistics, StatisticsProgress
 from prunevis.statistics.sums import LayerSums
 
@@ -65,8 +67,6 @@ def collect_statistics(
         If a number is below 1.
     """
     if graph is None:
-        from prunevis.graph.trace import trace
-
         first, _ = _calibration_split(data)
         graph = trace(model, first.inputs[:1])
     last = None
@@ -100,8 +100,6 @@ def collect_steps(
 
     Close the generator to cancel. Parameters and errors as for `collect_statistics`.
     """
-    from prunevis.graph.observe import observe
-
     for name, value in (
         ("max_examples", max_examples),
         ("batch_size", batch_size),
@@ -118,7 +116,7 @@ def collect_steps(
     step = _batch_size(graph, batch_size)
     for start in range(0, total, step):
         chosen = indices[start : start + step]
-        inputs = examples.inputs[chosen.to(examples.inputs.device)].to(_device(model))
+        inputs = examples.inputs[chosen.to(examples.inputs.device)]
         # Popped one by one, so that a layer's memory is free before the next one is worked on.
         found = dict(observe(model, graph, inputs))
         for name in list(found):
@@ -135,11 +133,6 @@ def collect_steps(
 def _calibration_split(data: Any) -> tuple[Examples, str]:
     checked = as_data(data)
     return (checked.test, "test") if checked.train is None else (checked.train, "train")
-
-
-def _device(model: nn.Module) -> torch.device:
-    parameter = next(model.parameters(), None)
-    return torch.device("cpu") if parameter is None else parameter.device
 
 
 def _batch_size(graph: ModelGraph, wanted: int) -> int:
