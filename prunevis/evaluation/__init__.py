@@ -1,1 +1,30 @@
 """What pruning costs: accuracy (exact or anytime), trade-off, sensitivity, storage."""
+
+from prunevis.evaluation.estimate import AccuracyEstimate, Sampler, Stream, estimate_accuracy
+from prunevis.evaluation.exact import Evaluation, evaluate, evaluate_steps
+from prunevis.evaluation.oneshot import Pruned, prune
+from prunevis.evaluation.sensitivity import Sensitivity, sensitivity, sensitivity_steps
+from prunevis.evaluation.storage import Storage, compressed_bytes, stored_bytes
+from prunevis.evaluation.tradeoff import Tradeoff, TradeoffPoint, coarse_to_fine, tradeoff
+
+__all__ = [
+    "AccuracyEstimate",
+    "Evaluation",
+    "Pruned",
+    "Sampler",
+    "Sensitivity",
+    "Storage",
+    "Stream",
+    "Tradeoff",
+    "TradeoffPoint",
+    "coarse_to_fine",
+    "compressed_bytes",
+    "estimate_accuracy",
+    "evaluate",
+    "evaluate_steps",
+    "prune",
+    "sensitivity",
+    "sensitivity_steps",
+    "stored_bytes",
+    "tradeoff",
+]
