@@ -23,7 +23,7 @@ MAY_USE: dict[str, set[str]] = {
     "registry": {"errors"},
     "data": {"errors", "registry"},
     **{room: set(FLOW[:i]) for i, room in enumerate(FLOW)},
-    "testing": {"graph", "statistics", "criteria"},
+    "testing": {"graph", "statistics", "criteria", "pruning"},
     "zoo": set(FLOW),
     "plots": set(FLOW),
     "session": {*FLOW, "testing", "zoo"},

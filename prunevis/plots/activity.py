@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import to_rgb
 
 from prunevis.plots.records import activity
 from prunevis.plots.style import bare, blend, head, numbers, prepare, say
@@ -66,10 +67,10 @@ def neuron_activity(
     full = float(np.quantile(size[known], 0.98)) if known.any() else 0.0
     share = np.where(known, size, 0) / full if full > 0 else np.zeros(count)
     faces = blend(colours.faint, colours.kept, share)
-    faces[~known] = blend(colours.hairline, colours.hairline, 0.0 * size[~known])
-    faces[found.dead] = blend(colours.card, colours.card, 0.0 * size[found.dead])
+    faces[~known] = to_rgb(colours.hairline)
+    faces[found.dead] = to_rgb(colours.card)
     edges = faces.copy()
-    edges[found.dead] = blend(colours.pruned, colours.pruned, 0.0 * size[found.dead])
+    edges[found.dead] = to_rgb(colours.pruned)
     row, column = np.divmod(np.arange(count), columns)
     corners = np.stack([column, row], 1)[:, None] + _SQUARE
     ax.add_collection(

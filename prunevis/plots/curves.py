@@ -87,7 +87,7 @@ def sensitivity(
     Parameters
     ----------
     result
-        From `prunevis.sensitivity`, or a mapping from layer names to arrays; see
+        From `prunevis.sensitivity`, or its progress, or arrays by layer name; see
         `prunevis.plots.records.layer_curves`.
 
     Returns

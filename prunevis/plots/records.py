@@ -134,18 +134,29 @@ def layer_curves(result: Any) -> tuple[dict[str, Curve], float | None]:
     Parameters
     ----------
     result
-        An object with ``layers`` (layer name -> sequence of (sparsity, estimate)) and
-        ``baseline.accuracy``; or a mapping from layer names to what `curve_of` takes.
+        From `prunevis.sensitivity` (``estimates`` by layer beside ``sparsities``, and
+        ``baseline.accuracy``, which each curve then begins with), or its progress (``estimates``
+        by layer, then by sparsity); or a mapping from layer names to what `curve_of` takes.
     """
-    layers = result if isinstance(result, Mapping) else result.layers
+    if isinstance(result, Mapping):
+        return {name: curve_of(curve) for name, curve in result.items()}, None
+    baseline = _baseline(result)
     curves: dict[str, Curve] = {}
-    for name, points in layers.items():
-        if isinstance(points, (Curve, Mapping)) or hasattr(points, "points"):
-            curves[name] = curve_of(points)
-        else:
-            ordered = sorted(points, key=lambda pair: pair[0])
-            curves[name] = _curve([s for s, _ in ordered], [e for _, e in ordered], None)
-    return curves, _baseline(result)
+    for name, estimates in result.estimates.items():
+        by_sparsity = isinstance(estimates, Mapping)
+        pairs = estimates.items() if by_sparsity else zip(result.sparsities, estimates, strict=True)
+        known = sorted(pairs, key=lambda pair: pair[0])
+        curve = _curve([s for s, _ in known], [e for _, e in known], baseline)
+        curves[name] = curve if baseline is None else _from_dense(curve, baseline)
+    return curves, baseline
+
+
+def _from_dense(curve: Curve, accuracy: float) -> Curve:
+    """Return `curve` with the dense network as its first point, if it has none at sparsity 0."""
+    if curve.x.size and curve.x[0] == 0:
+        return curve
+    value, low, high = (np.r_[accuracy, part] for part in (curve.value, curve.low, curve.high))
+    return Curve(np.r_[0.0, curve.x], value, low, high, np.r_[True, curve.exact], accuracy)
 
 
 def _baseline(result: Any) -> float | None:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap, to_hex, to_rgb
+from matplotlib.colors import Colormap, LinearSegmentedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.text import Text
@@ -134,7 +134,8 @@ def new_axes(
     colours = theme_of(theme)
     width, height = figsize
     left, right, top, bottom = margins
-    figure = Figure(figsize=figsize, dpi=100, facecolor=colours.card, layout="none")
+    figure = Figure(figsize=figsize, dpi=100, facecolor=colours.card)
+    figure.set_layout_engine("none")  # whatever rcParams say
     FigureCanvasAgg(figure)
     box = (left / width, bottom / height)
     size = (max(0.1, 1 - (left + right) / width), max(0.1, 1 - (top + bottom) / height))
@@ -229,7 +230,7 @@ def blend(start: str, end: str, share: float | np.ndarray) -> Any:
     """
     first, last = np.array(to_rgb(start)), np.array(to_rgb(end))
     mixed = first + (last - first) * np.clip(np.asarray(share, float), 0, 1)[..., None]
-    return to_hex(mixed) if mixed.ndim == 1 else mixed
+    return to_hex(tuple(mixed)) if mixed.ndim == 1 else mixed
 
 
 def sequential(colours: Theme) -> LinearSegmentedColormap:
@@ -237,13 +238,12 @@ def sequential(colours: Theme) -> LinearSegmentedColormap:
     return LinearSegmentedColormap.from_list("kept", [colours.faint, colours.kept])
 
 
-def diverging(colours: Theme) -> LinearSegmentedColormap:
+def diverging(colours: Theme) -> Colormap:
     """Return the scale blue (negative), paper (0), orange (positive); a gap has the hairline."""
     scale = LinearSegmentedColormap.from_list(
         "diverging", [colours.kept, colours.paper, colours.pruned]
     )
-    # set_bad is deprecated where with_extremes exists; both are older than our lower bound.
-    return scale.with_extremes(bad=colours.hairline)  # pyright: ignore[reportReturnType]
+    return scale.with_extremes(bad=colours.hairline)
 
 
 def numbers(values: Any) -> np.ndarray:
