@@ -1,0 +1,80 @@
+// The top line: what is looked at, what is running. And the bar that says what went wrong.
+
+function headerPanel(root, bus) {
+  const title = h("span", { class: "pv-title" });
+  const note = h("span", { class: "pv-note" });
+  const text = h("span");
+  const count = h("span", { class: "pv-status-count" });
+  const status = h("div", { class: "pv-status", "data-testid": "status", "data-kind": "loading" },
+    h("span", { class: "pv-dot", "aria-hidden": "true" }), text, count);
+  const bar = h("i");
+  const progress = h("div", { class: "pv-progress-line", "aria-hidden": "true" }, bar);
+  root.append(
+    h("header", { class: "pv-header" },
+      h("div", { class: "pv-names" }, h("h1", { class: "pv-brand" }, "prunevis"), title, note),
+      status),
+    progress);
+
+  bus.watch(["head"], () => {
+    const head = bus.slice("head");
+    setText(title, head.title);
+    setText(note, head.note);
+  });
+  bus.watch(["status"], () => {
+    const now = bus.slice("status");
+    const kind = ["loading", "busy", "idle", "error"].includes(now.kind) ? now.kind : "idle";
+    setAttr(status, "data-kind", kind);
+    setText(text, now.text || "Ready");
+    const counting = known(now.done) && known(now.total) && now.total > 0;
+    const told = counting && String(now.text || "").includes(String(now.total));
+    setText(count, counting && !told ? `${integer(now.done)} of ${integer(now.total)}` : "");
+    setAttr(progress, "data-on", kind === "busy" || kind === "loading");
+    setAttr(progress, "data-endless", !counting);
+    bar.style.transform = counting ? `scaleX(${Math.min(1, now.done / now.total)})` : "";
+  });
+}
+
+/** Tells a screen reader final results only: when the work rests, and what the slider rests on. */
+function announcer(root, bus) {
+  const voice = h("div", { class: "pv-sr", role: "status", "aria-live": "polite" });
+  root.append(voice);
+  let timer = null;
+  let said = "";
+  const say = () => {
+    const status = bus.slice("status");
+    if (status.kind === "busy" || status.kind === "loading") return;
+    const at = bus.at;
+    const a = at && at.table ? accuracyAt(at) : { state: "unknown" };
+    const here = a.state === "exact"
+      ? ` At ${percent(at.position)} percent sparsity accuracy is ${percent(a.value)} percent.` : "";
+    const words = `${status.text || "Ready"}.${here}`;
+    if (words !== said) setText(voice, (said = words));
+  };
+  const later = () => {
+    clearTimeout(timer);
+    timer = setTimeout(say, 1200);
+  };
+  bus.watch(["status", "curve"], later);
+  bus.cleanup(() => clearTimeout(timer));
+}
+
+function problemPanel(root, bus) {
+  const text = h("strong");
+  const fix = h("span", { class: "pv-problem-fix" });
+  const detail = h("pre", { class: "pv-problem-detail", tabindex: "0" });
+  const more = h("details", null, h("summary", null, "Details"), detail);
+  const close = h("button", { class: "pv-icon", type: "button", "aria-label": "Dismiss this message",
+    "data-testid": "dismiss", onclick: () => bus.send("dismiss") }, "×");
+  const body = h("div", { class: "pv-problem-body" }, h("p", null, text, " ", fix), more);
+  const bar = h("div", { class: "pv-problem", "data-testid": "problem", hidden: true },
+    h("span", { class: "pv-problem-sign", "aria-hidden": "true" }, "!"), body, close);
+  root.append(h("div", { role: "alert" }, bar));
+  bus.watch(["problem"], () => {
+    const problem = bus.slice("problem");
+    setText(text, problem.text);
+    setText(fix, problem.fix);
+    setText(detail, problem.detail);
+    setHidden(more, !problem.detail);
+    setHidden(bar, !problem.text);
+  });
+}

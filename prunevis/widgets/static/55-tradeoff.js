@@ -1,0 +1,132 @@
+// Accuracy against what is saved: size, FLOPs or parameters, from the same table as the slider. Every
+// dot is one position; a click goes there.
+
+const PLOT = { left: 46, right: 16, top: 16, bottom: 44 };
+
+const AXES = {
+  size: { label: "Size", kind: "bytes", of: (t) => t.bytes, base: (b) => b.bytes, text: () => "File size" },
+  flops: { label: "FLOPs", kind: "count", of: (t) => (t.granularity === "unit" ? t.removed_flops : t.effective_flops),
+    base: (b) => b.flops,
+    text: (t) => (t.granularity === "unit" ? "FLOPs for one input, after removal" : "FLOPs for one input, if zeros were skipped") },
+  params: { label: "Parameters", kind: "count", of: (t) => t.params, base: (b) => b.params,
+    text: (t) => (t.granularity === "unit" ? "Parameters" : "Parameters that are not zero") },
+};
+
+function tradeoffPanel(root, bus) {
+  let name = "size";
+  let width = 0;
+  let height = 0;
+  let place = null;
+  const toggle = choice("Against", "tradeoff", Object.entries(AXES).map(([key, axis]) => [key, axis.label]), name, (next) => {
+    name = next;
+    draw(bus.at);
+  });
+  const title = h("h3", { class: "pv-h" });
+  const grid = s("g");
+  const line = s("path", { class: "pv-curve-exact" });
+  const band = s("path", { class: "pv-curve-band" });
+  const guess = s("path", { class: "pv-curve-dot-estimate" });
+  const dots = s("path", { class: "pv-curve-dot-exact" });
+  const start = s("circle", { class: "pv-start", r: 4.5 });
+  const startText = s("text", { class: "pv-axis", "text-anchor": "end" }, "as it came");
+  const marker = s("g", null, s("circle", { class: "pv-curve-point", r: 6 }));
+  const drop = s("line", { class: "pv-curve-marker" });
+  const svg = s("svg", { class: "pv-tradeoff-svg", role: "img" }, grid, band, line, guess, dots, start, startText, drop, marker);
+  const box = h("div", { class: "pv-tradeoff" }, svg);
+  const caption = h("p", { class: "pv-quiet", "data-testid": "tradeoff-caption" });
+  const empty = emptyState("The curve appears as positions are measured.");
+  const body = h("div", null, h("div", { class: "pv-view-head" }, title, toggle.root), box, caption);
+  root.append(body, empty.root);
+
+  function draw(at) {
+    if (!at || !at.table || !width) return;
+    const axis = AXES[name];
+    const values = axis.of(at.table);
+    const base = axis.base(at.base);
+    const seen = [];
+    for (let k = 0; k < at.size; k++) {
+      const a = accuracyAt(at, k);
+      if (a.state !== "unknown" && values[k] > 0) seen.push({ k, a, v: values[k] });
+    }
+    setHidden(body, !seen.length);
+    setHidden(empty.root, seen.length > 0);
+    if (!seen.length) return;
+    const all = [...seen.map((p) => p.v), base].filter((v) => known(v) && v > 0);
+    const low = Math.min(...all) / 1.15;
+    const high = Math.max(...all) * 1.15;
+    const floor = height - PLOT.bottom;
+    const x = (v) => PLOT.left + (Math.log(v / low) / Math.log(high / low)) * (width - PLOT.left - PLOT.right);
+    const y = (v) => PLOT.top + (1 - v) * (floor - PLOT.top);
+    place = { x, y, seen, values };
+    drawAxes(at, axis, low, high, x, y, floor, base);
+
+    const point = (p) => `${x(p.v).toFixed(1)} ${y(p.a.value).toFixed(1)}`;
+    setAttr(line, "d", seen.length > 1 ? `M${seen.map(point).join("L")}` : "");
+    const edge = (p, v) => `${x(p.v).toFixed(1)} ${y(v).toFixed(1)}`;
+    setAttr(band, "d", seen.length < 2 ? "" : `M${seen.map((p) => edge(p, p.a.high)).join("L")}L${
+      [...seen].reverse().map((p) => edge(p, p.a.low)).join("L")}Z`);
+    const ring = (p) => `M${(x(p.v) - 2.4).toFixed(1)} ${y(p.a.value).toFixed(1)}a2.4 2.4 0 1 0 4.8 0a2.4 2.4 0 1 0 -4.8 0`;
+    setAttr(dots, "d", seen.filter((p) => p.a.state === "exact").map(ring).join(""));
+    setAttr(guess, "d", seen.filter((p) => p.a.state !== "exact").map(ring).join(""));
+    setText(title, `Accuracy against ${axis.label === "FLOPs" ? "FLOPs" : axis.label.toLowerCase()}`);
+    setAttr(svg, "aria-label", `Accuracy against ${axis.text(at.table)}, ${seen.length} positions known.`);
+    move(at);
+  }
+
+  function drawAxes(at, axis, low, high, x, y, floor, base) {
+    grid.replaceChildren();
+    for (const t of [0, 0.25, 0.5, 0.75, 1]) {
+      grid.append(s("line", { class: "pv-grid", x1: PLOT.left, x2: width - PLOT.right, y1: y(t), y2: y(t) }),
+        s("text", { class: "pv-axis", x: PLOT.left - 8, y: y(t) + 4, "text-anchor": "end" }, `${percent(t, 0)} %`));
+    }
+    for (const t of logTicks(low, high)) {
+      grid.append(s("line", { class: "pv-grid", x1: x(t), x2: x(t), y1: floor, y2: floor + 5 }),
+        s("text", { class: "pv-axis", x: x(t), y: floor + 18, "text-anchor": "middle" },
+          tickText(t, axis.kind)));
+    }
+    grid.append(s("text", { class: "pv-axis pv-axis-title", x: (PLOT.left + width - PLOT.right) / 2, y: height - 6,
+      "text-anchor": "middle" }, `${axis.text(at.table)}; each step to the left is a factor (log scale)`));
+    const has = known(base) && known(at.base.accuracy);
+    for (const node of [start, startText]) setAttr(node, "visibility", has ? null : "hidden");
+    if (!has) return;
+    setAttr(start, "cx", x(base));
+    setAttr(start, "cy", y(at.base.accuracy));
+    setAttr(startText, "x", x(base) + 4);
+    setAttr(startText, "y", y(at.base.accuracy) - 10);
+  }
+
+  function move(at) {
+    if (!place || !at.table) return;
+    const axis = AXES[name];
+    const v = axis.of(at.table)[at.k];
+    const a = accuracyAt(at);
+    const on = a.state !== "unknown" && v > 0;
+    setAttr(marker, "visibility", on ? null : "hidden");
+    setAttr(drop, "visibility", v > 0 ? null : "hidden");
+    if (!(v > 0)) return;
+    const px = place.x(v).toFixed(1);
+    for (const [key, value] of [["x1", px], ["x2", px], ["y1", PLOT.top], ["y2", height - PLOT.bottom]]) setAttr(drop, key, value);
+    if (on) setAttr(marker, "transform", `translate(${px} ${place.y(a.value).toFixed(1)})`);
+    const base = axis.base(at.base);
+    const times = ratio(base, v);
+    setText(caption, `At ${percent(at.position)} % sparsity: ${scaledText(v, axis.kind, base)}${times ? `, ${times} less than it came with` : ""}, `
+      + (on ? `${percent(a.value)} % right${a.state === "estimate" ? " (estimate)" : ""}.` : "accuracy not measured yet."));
+  }
+
+  watchSize(bus, box, (w, t) => {
+    width = w;
+    height = t;
+    setAttr(svg, "width", w);
+    setAttr(svg, "height", t);
+    draw(bus.at);
+  });
+  svg.addEventListener("click", (event) => {
+    if (!place) return;
+    const rect = svg.getBoundingClientRect();
+    const near = (p) => Math.hypot(place.x(p.v) - (event.clientX - rect.left), place.y(p.a.value) - (event.clientY - rect.top));
+    const best = place.seen.reduce((a, b) => (near(b) < near(a) ? b : a));
+    if (near(best) < 40) bus.move(bus.at.table.sparsity[best.k]);
+  });
+  bus.watch(["table", "curve"], draw, "tradeoff");
+  bus.onMove(move, "tradeoff");
+}

@@ -1,0 +1,45 @@
+// The page as a whole: places the panels, keeps keys to itself, and takes everything down again.
+
+/** JupyterLab acts on plain keys wherever the focus is; inside the page they mean the page. */
+function keepKeys(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const key = event.key;
+  if (key.length === 1 || key.startsWith("Arrow") || ["Home", "End", "PageUp", "PageDown", "Enter", "Backspace", "Delete"].includes(key)) {
+    event.stopPropagation();
+  }
+}
+
+function render({ model, el }) {
+  const main = h("div", { class: "pv-main" });
+  const side = h("div", { class: "pv-card pv-side", role: "region", "aria-label": "What to prune" });
+  const top = h("div", { class: "pv-top" });
+  const page = h("div", { class: "pv-page" }, top, h("div", { class: "pv-columns" }, main, side));
+  const root = h("div", { class: "pv", "data-testid": "page", "data-state": "unknown", "data-lm-suppress-shortcuts": "true" }, page);
+  root.addEventListener("keydown", keepKeys);
+
+  const bus = makeBus(model, root);
+  watchTheme(bus);
+  headerPanel(top, bus);
+  problemPanel(top, bus);
+  scoreboardPanel(main, bus);
+  heartPanel(main, bus);
+  tabsPanel(main, bus);
+  controlsPanel(side, bus);
+  announcer(top, bus);
+
+  bus.onMove((at) => {
+    const ready = !!at.table && Array.isArray(bus.slice("controls").layers);
+    setAttr(root, "data-ready", ready ? "1" : null);
+    setAttr(root, "data-k", at.table ? at.k : null);
+    setAttr(root, "data-sparsity", at.position.toFixed(4));
+    if (at.table) setAttr(root, "data-state", accuracyAt(at).state);
+  });
+  el.append(root);
+  bus.flush();
+  return () => {
+    bus.close();
+    root.remove();
+  };
+}
+
+export default { render };
