@@ -22,8 +22,8 @@ from prunevis.statistics.records import Statistics, StatisticsProgress
 from prunevis.statistics.sums import LayerSums
 
 #: Most answers of units that a batch holds at once, all layers together: it bounds memory
-#: (16 MiB in float64) and the time of a step (about 50 ms a core).
-BATCH_ANSWERS = 2**21
+#: (8 MiB in float64) and the time of a step (20 to 50 ms on one idle core).
+BATCH_ANSWERS = 2**20
 
 
 def collect_statistics(

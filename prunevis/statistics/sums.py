@@ -47,7 +47,7 @@ class LayerSums:
 
     def add(self, answers: Tensor, indices: Tensor) -> None:
         """Take in float answers (N, units, positions) to the examples at `indices` (N,)."""
-        wide = answers.detach().to("cpu", torch.float64)
+        wide = answers.detach().to("cpu", torch.float64, copy=True)
         if not self._examples:
             self._start(wide)
         count, units, positions = wide.shape
@@ -64,15 +64,15 @@ class LayerSums:
         self._magnitude += magnitude.sum(dim=(0, 2))
         self._zeros += (magnitude <= self._near).sum(dim=(0, 2))
         self._add_top(wide.amax(dim=2).T, indices)
-        centred = wide - mean[:, None]
-        squares = torch.linalg.vector_norm(centred, dim=2).square().sum(dim=0)
-        self._all.add(mean, squares, count * positions)
         if self._reason is None:
             samples = wide if self._places is None else wide[:, :, self._places]
             rows = samples.transpose(0, 1).reshape(units, -1)
             row_mean = rows.mean(dim=1)
             rows = rows - row_mean[:, None]
             self._sampled.add(row_mean, rows @ rows.T, rows.shape[1])
+        centred = wide.sub_(mean[:, None])  # in place, into the copy: fresh memory costs more
+        squares = torch.linalg.vector_norm(centred, dim=2).square().sum(dim=0)
+        self._all.add(mean, squares, count * positions)
         self._examples += count
 
     def _start(self, wide: Tensor) -> None:
