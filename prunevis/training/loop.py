@@ -17,6 +17,7 @@ from prunevis.evaluation.exact import Evaluation, evaluate_steps
 from prunevis.evaluation.inference import device_of
 from prunevis.training.modes import MaskHolder, RandomStream, fixed_statistics, training_mode
 from prunevis.training.records import FineTuneProgress, FineTuneSettings
+from prunevis.training.sgd import Sgd
 
 #: Seconds of work between two progress reports.
 STEP_SECONDS = 0.04
@@ -57,6 +58,7 @@ class TrainingRun:
                 "All parameters are frozen, so nothing can be trained.",
                 fix="Call model.requires_grad_(True), or on the layers that may change.",
             )
+        self.sgd = Sgd(self.parameters, settings.momentum, settings.weight_decay)
         self.device = device_of(model) or self.train.inputs.device
         self.masks = MaskHolder(model, masks)
         self.random = RandomStream(settings.seed, self.device)
@@ -77,55 +79,44 @@ class TrainingRun:
 
     def steps(self) -> Generator[FineTuneProgress, None, Evaluation]:
         """Train; see `prunevis.training.finetune.fine_tune_steps`."""
-        settings = self.settings
-        optimizer = torch.optim.SGD(
-            self.parameters,
-            lr=settings.lr,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-            nesterov=settings.momentum > 0,
-        )
         self.begin = time.perf_counter()
         self.masks.apply()
         try:
             yield from self._measure(self.subset)
             order = torch.empty(0, dtype=torch.int64)
             while self.step < self.total_steps:
-                order = yield from self._train_until_measurement(optimizer, order)
+                order = yield from self._train_until_measurement(order)
                 if self.step < self.total_steps:
                     yield from self._measure(self.subset)
-            optimizer.zero_grad(set_to_none=True)
+            self.sgd.clear_gradients()
             return (yield from self._measure(self.test, last=True))
         finally:
-            optimizer.zero_grad(set_to_none=True)
-            if not all(bool(p.isfinite().all()) for p in self.parameters):
+            self.sgd.clear_gradients()
+            tensors = self.model.state_dict().values()
+            if not all(bool(t.isfinite().all()) for t in tensors):
                 self._restore()
 
-    def _train_until_measurement(
-        self, optimizer: torch.optim.Optimizer, order: Tensor
-    ) -> Generator[FineTuneProgress, None, Tensor]:
+    def _train_until_measurement(self, order: Tensor) -> Generator[FineTuneProgress, None, Tensor]:
         """Take steps up to the next measurement; return the rest of the epoch's order."""
         stop = min(self.total_steps, (self.step // self.every + 1) * self.every)
         while self.step < stop:
             first, until = self.step, time.perf_counter() + STEP_SECONDS
-            with training_mode(self.model), self.random.active():
+            with training_mode(self.model), self.random.active(), torch.enable_grad():
                 while self.step < stop and (self.step == first or time.perf_counter() < until):
                     if not len(order):
                         order = torch.randperm(self.train.count, generator=self.shuffle)
                     size = self.settings.batch_size
-                    self.losses.append(self._train_on(order[:size], optimizer))
+                    self.losses.append(self._train_on(order[:size]))
                     order = order[size:]
             self.loss = sum(self.losses) / len(self.losses)
             yield self._report()
         return order
 
-    def _train_on(self, where: Tensor, optimizer: torch.optim.Optimizer) -> float:
+    def _train_on(self, where: Tensor) -> float:
         inputs = self.train.inputs[where.to(self.train.inputs.device)].to(self.device)
         targets = self.train.targets[where.to(self.train.targets.device)].to(self.device)
         self.rate = self.settings.learning_rate(self.step, self.total_steps)
-        for group in optimizer.param_groups:
-            group["lr"] = self.rate
-        optimizer.zero_grad(set_to_none=True)
+        self.sgd.clear_gradients()
         try:
             if len(where) == 1:
                 with fixed_statistics(self.model):
@@ -150,7 +141,7 @@ class TrainingRun:
                 where=f"step {self.step + 1} of {self.total_steps}, learning rate {self.rate:g}",
                 fix="Use a smaller learning rate. The last good weights were kept.",
             )
-        optimizer.step()
+        self.sgd.step(self.rate)
         self.masks.apply()
         self.step += 1
         return value
