@@ -5,3 +5,22 @@
 groups (`coupling`). `observe` looks at units in a real run. `layers` holds the results, `cost` the
 arithmetic on them. Nothing here writes to the model.
 """
+
+from prunevis.graph.cost import CostModel, LayerCost, ModelCost, cost
+from prunevis.graph.layers import ChannelGroup, LayerInfo, Member, ModelGraph, TensorInfo
+from prunevis.graph.observe import observe
+from prunevis.graph.trace import trace
+
+__all__ = [
+    "ChannelGroup",
+    "CostModel",
+    "LayerCost",
+    "LayerInfo",
+    "Member",
+    "ModelCost",
+    "ModelGraph",
+    "TensorInfo",
+    "cost",
+    "observe",
+    "trace",
+]

@@ -7,7 +7,7 @@ the model. Layers and tensors are addressed by their dotted name.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -133,7 +133,7 @@ class Member:
 
     tensor: str
     axis: int
-    units: Tensor
+    units: Tensor = field(repr=False)
     role: Role
     module: str
 
@@ -165,7 +165,7 @@ class ChannelGroup:
     size: int
     producers: tuple[str, ...]
     consumers: tuple[str, ...]
-    members: tuple[Member, ...]
+    members: tuple[Member, ...] = field(repr=False)
     ties: tuple[str, ...]
     reason: str | None
     is_output: bool

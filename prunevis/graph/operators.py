@@ -26,6 +26,9 @@ UNIFORM = _names(
     "empty empty_like empty_strided new_empty scalar_tensor",
 )
 
+#: Noise of dropout and stochastic depth, drawn in training in whatever size is left.
+RANDOM = _names("bernoulli rand rand_like randn randn_like uniform normal")
+
 REDUCTIONS = _names(
     "mean sum amax amin max min var std var_mean std_mean all any prod logsumexp median",
     "argmax argmin linalg_vector_norm norm",

@@ -9,7 +9,8 @@ data; a *rule* for each operator says what becomes of the units on each axis.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import CodeType, FrameType
 from typing import Any
@@ -173,6 +174,7 @@ class Recorder(TorchDispatchMode):
         self.layers: dict[str, LayerDraft] = {}
         self.roles: dict[tuple[str, int], str] = {}
         self.owners, self.batch, self.other_macs = owners, batch, 0
+        self.training = False
         self.modules = {id(m): name for name, m in reversed(list(model.named_modules()))}
         self.kinds = {name: type(m).__name__ for name, m in model.named_modules()}
         self._find_rule = find_rule
@@ -210,6 +212,16 @@ class Recorder(TorchDispatchMode):
             value = Value((None,) * len(shape), shape, origin=origin, uniform=not shape)
         self._values[id(tensor)] = (tensor, value)
         return value
+
+    @contextmanager
+    def coupling_only(self) -> Iterator[None]:
+        """Follow a run in training mode for the ties that it adds, and for nothing else."""
+        saved = self.calls, self.layers, self.other_macs
+        self.calls, self.layers, self.training = [], {}, True
+        try:
+            yield
+        finally:
+            (self.calls, self.layers, self.other_macs), self.training = saved, False
 
     def set_value(self, tensor: Tensor, value: Value) -> None:
         """Say what is known about a tensor."""

@@ -20,6 +20,7 @@ from prunevis.graph.operators import (
     ALONG,
     NORMS,
     POINTWISE,
+    RANDOM,
     REDUCTIONS,
     SAME,
     UNIFORM,
@@ -43,7 +44,7 @@ _JOINS = {
 def find_rule(call: Call) -> Rule:
     """Return the rule of an operator; `no_rule` if there is none."""
     name = call.name
-    if name in UNIFORM:
+    if name in UNIFORM or (name in RANDOM and call.recorder.training):
         return uniform
     if name in SHAPE_RULES:
         return SHAPE_RULES[name]
@@ -131,7 +132,9 @@ def _tie_sentence(call: Call, inputs: Sequence[Value]) -> str | None:
     if len(parts) < 2 or all(part == parts[0] for part in parts):
         return None
     noun, verb = _JOINS.get(call.name, (f"operator `aten.{call.name}`", "joins"))
-    return f"The {noun} in {call.where} {verb} {listed(merged(parts))} channel by channel."
+    order = list(call.recorder.layers)
+    names = sorted(merged(parts), key=order.index)
+    return f"The {noun} in {call.where} {verb} {listed(names)} channel by channel."
 
 
 def batch_norm(call: Call) -> list[Axes]:

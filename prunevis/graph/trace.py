@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -111,8 +112,7 @@ def _record(model: nn.Module, example: Tensor, batch_axis: int) -> tuple[Recorde
         ),
     )
     try:
-        with fake, recorder:
-            result = functional_call(model, state, (x,))
+        result = _run(model, recorder, fake, state, x)
     except PrunevisError:
         raise
     except (DataDependentOutputException, DynamicOutputShapeException) as error:
@@ -136,10 +136,30 @@ def _record(model: nn.Module, example: Tensor, batch_axis: int) -> tuple[Recorde
             where=_where(model, error.__traceback__),
             fix="Pass an `example_input` of the shape that the model takes.",
         ) from error
+    _follow_training(model, recorder, fake, state, x)
     outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
     if not outputs:
         raise TraceError("The forward returned no tensor.", got=type(result).__name__)
     return recorder, [recorder.value(leaf) for leaf in outputs]
+
+
+def _run(
+    model: nn.Module, recorder: Recorder, fake: FakeTensorMode, state: dict[str, Tensor], x: Tensor
+) -> Any:
+    with fake, recorder:
+        return functional_call(model, state, (x,))
+
+
+def _follow_training(
+    model: nn.Module, recorder: Recorder, fake: FakeTensorMode, state: dict[str, Tensor], x: Tensor
+) -> None:
+    """Learn what layers read that only run in training (auxiliary heads), where there are any."""
+    used = {draft.weight for draft in recorder.layers.values()}
+    if not any(True for _ in _untraced(model, used)):
+        return
+    # a forward that cannot run in training mode has no more to tell
+    with untouched(model, training=True), recorder.coupling_only(), suppress(Exception):
+        _run(model, recorder, fake, state, x)
 
 
 def _one(shape: tuple[int, ...], batch_axis: int) -> tuple[int, ...]:
@@ -207,7 +227,7 @@ def _graph(
         other_macs=recorder.other_macs,
         input_shape=_one(shape, batch_axis),
         num_outputs=last[-1] if len(outputs) == 1 and last else None,
-        untraced=tuple(_untraced(model, layers)),
+        untraced=tuple(_untraced(model, {layer.weight for layer in layers.values()})),
         operators=tuple(str(call.func) for call in recorder.calls),
         points=find_points(recorder),
         input_dtype=example.dtype,
@@ -215,9 +235,8 @@ def _graph(
     )
 
 
-def _untraced(model: nn.Module, layers: dict[str, LayerInfo]) -> Iterator[str]:
-    """Yield the names of layers whose weight the forward never multiplied by."""
-    used = {layer.weight for layer in layers.values()}
+def _untraced(model: nn.Module, used: set[str]) -> Iterator[str]:
+    """Yield the names of layers whose weight is not among those that a forward multiplied by."""
     known = dict(model.named_parameters(remove_duplicate=False))
     reached = {id(known[name]) for name in used}
     for name, module in model.named_modules():

@@ -89,16 +89,9 @@ def remove_units(
     chosen = {name: _checked(graph, name, ids, allow_output) for name, ids in kept.items()}
     check_model(model)
     _check_same(model, graph)
-    try:
-        smaller = copy.deepcopy(model)
-    except Exception as error:
-        raise ModelError(
-            f"The model cannot be copied: {type(error).__name__}: {error}",
-            fix="Removal works on a copy; drop what hangs on the model and cannot be copied.",
-        ) from error
     positions = _positions(graph, chosen)
     with torch.no_grad():
-        _shrink(smaller, positions)
+        smaller = _shrunk(model, positions)
         if check:
             check_evaluation(model, smaller, graph, positions)
             check_training(smaller, graph)
@@ -169,34 +162,39 @@ def _positions(graph: ModelGraph, kept: Mapping[str, Tensor]) -> dict[tuple[str,
     return {key: along for key, along in found.items() if not bool(along.all())}
 
 
-def _shrink(model: nn.Module, positions: Mapping[tuple[str, int], Tensor]) -> None:
-    """Select the positions that stay in every tensor, in place of the module's own."""
-    names = [*model.named_parameters(remove_duplicate=False)]
-    buffers = [*model.named_buffers(remove_duplicate=False)]
-    known: dict[str, Tensor] = {**dict(names), **dict(buffers)}
-    changed: dict[int, Tensor] = {}
+def _shrunk(model: nn.Module, positions: Mapping[tuple[str, int], Tensor]) -> nn.Module:
+    """Return a copy of `model` in which every tensor holds only the positions that stay.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be copied.
+    """
+    known: dict[str, Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    selected: dict[str, Tensor] = {}
     for (name, axis), along in positions.items():
+        now = selected.get(name, known[name].detach())
+        selected[name] = now.index_select(axis, along.nonzero().flatten().to(now.device))
+    # tensors in the memo are taken instead of copied, wherever they hang: ties stay ties
+    memo: dict[int, Any] = {}
+    for name, tensor in selected.items():
         old = known[name]
-        now = changed.get(id(old), old.detach())
-        index = along.nonzero().flatten().to(now.device)
-        changed[id(old)] = now.index_select(axis, index)
-    fresh: dict[int, Tensor] = {}
-    touched: dict[str, nn.Module] = {}
-    for name, old in (*names, *buffers):
-        if id(old) not in changed:
-            continue
-        if id(old) not in fresh:
-            new = changed[id(old)].contiguous(memory_format=_memory_format(old))
-            if isinstance(old, nn.Parameter):
-                new = nn.Parameter(new, requires_grad=old.requires_grad)
-            fresh[id(old)] = new
-        path, _, attribute = name.rpartition(".")
-        module = model.get_submodule(path)
-        store: Any = module._parameters if attribute in module._parameters else module._buffers
-        store[attribute] = fresh[id(old)]  # tied names get the one new tensor
-        touched[path] = module
-    for module in touched.values():
-        _set_sizes(module)
+        new = tensor.contiguous(memory_format=_memory_format(old))
+        parameter = isinstance(old, nn.Parameter)
+        memo[id(old)] = nn.Parameter(new, requires_grad=old.requires_grad) if parameter else new
+    changed = set(memo)
+    try:
+        smaller = copy.deepcopy(model, memo)
+    except Exception as error:
+        raise ModelError(
+            f"The model cannot be copied: {type(error).__name__}: {error}",
+            fix="Removal works on a copy; drop what hangs on the model and cannot be copied.",
+        ) from error
+    for path, module in model.named_modules():
+        own = (*module._parameters.values(), *module._buffers.values())
+        if any(id(tensor) in changed for tensor in own):
+            _set_sizes(smaller.get_submodule(path))
+    return smaller
 
 
 def _memory_format(tensor: Tensor) -> torch.memory_format:

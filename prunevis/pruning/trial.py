@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from prunevis.errors import ModelError
 from prunevis.graph.layers import ModelGraph
@@ -19,18 +19,20 @@ from prunevis.graph.state import untouched
 TOLERANCE = 1e-3
 
 
-def masked_copy(model: nn.Module, positions: Mapping[tuple[str, int], Tensor]) -> nn.Module:
-    """Return a copy of `model` with zeros wherever a position goes."""
-    copied = copy.deepcopy(model)
-    tensors = {**dict(copied.named_parameters()), **dict(copied.named_buffers())}
+def masked_tensors(
+    model: nn.Module, positions: Mapping[tuple[str, int], Tensor]
+) -> dict[str, Tensor]:
+    """Return the tensors that lose positions, with zeros there; variances are left alone."""
+    known: dict[str, Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    masked: dict[str, Tensor] = {}
     for (name, axis), along in positions.items():
         if name.rpartition(".")[2] == "running_var":
             continue
-        tensor = tensors[name]
+        tensor = masked.get(name, known[name].detach())
         view = [1] * tensor.dim()
         view[axis] = -1
-        tensor.detach().mul_(along.view(view).to(tensor.device))
-    return copied
+        masked[name] = tensor * along.view(view).to(tensor)
+    return masked
 
 
 def _inputs(model: nn.Module, graph: ModelGraph) -> Tensor:
@@ -52,12 +54,11 @@ def check_evaluation(
 ) -> None:
     """Raise `ModelError` unless the smaller network gives what the masked one gives."""
     inputs = _inputs(model, graph)
-    trial = copy.deepcopy(smaller)
-    got = _run(trial, lambda: trial(inputs), training=False)
-    masked = masked_copy(model, positions)
-    with untouched(masked):
+    got = _run(smaller, graph, inputs, training=False)
+    masked = {**_buffers(model), **masked_tensors(model, positions)}
+    with untouched(model):
         torch.manual_seed(0)
-        expected = masked(inputs)
+        expected = functional_call(model, masked, (inputs,))
     if not isinstance(got, Tensor) or not isinstance(expected, Tensor):
         return
     if got.shape != expected.shape or not bool(torch.isfinite(expected).all()):
@@ -74,27 +75,35 @@ def check_evaluation(
 
 
 def check_training(smaller: nn.Module, graph: ModelGraph) -> None:
-    """Raise `ModelError` unless a forward in training mode runs; on a copy, which may learn."""
-    trial = copy.deepcopy(smaller)
-    inputs = _inputs(trial, graph)
-    _run(trial, lambda: trial(inputs), training=True)
+    """Raise `ModelError` unless a forward in training mode runs; nothing is learnt from it."""
+    _run(smaller, graph, _inputs(smaller, graph), training=True)
 
 
-def _run(model: nn.Module, forward: Callable[[], Any], *, training: bool) -> Any:
-    mode = "training" if training else "evaluation"
+def _buffers(model: nn.Module) -> dict[str, Tensor]:
+    """Return copies, for a forward to write into."""
+    return {name: buffer.clone() for name, buffer in model.named_buffers()}
+
+
+def _run(model: nn.Module, graph: ModelGraph, inputs: Tensor, *, training: bool) -> Any:
     try:
         with untouched(model, training=training):
             torch.manual_seed(0)
-            return forward()
+            return functional_call(model, _buffers(model), (inputs,))
     except Exception as error:
         names = {id(module): name for name, module in model.named_modules()}
         where = None
         for frame, _ in traceback.walk_tb(error.__traceback__):
-            name = names.get(id(frame.f_locals.get("self")))
-            where = name or where
+            where = names.get(id(frame.f_locals.get("self"))) or where
+        mode = "training" if training else "evaluation"
+        if where in graph.untraced:
+            fix = f"`{where}` was not reached when the network was traced, so it kept its size."
+        else:
+            fix = (
+                "A size is hard-coded in a forward (such as view(-1, 400)): take it from the "
+                "tensor (flatten(1)), or leave the layers before it whole."
+            )
         raise ModelError(
             f"The smaller network does not run in {mode} mode: {type(error).__name__}: {error}",
             where=f"`{where}`" if where else "the model's own forward",
-            fix="A size is hard-coded in forward (such as view(-1, 400)): take it from the tensor "
-            "(flatten(1)), or leave the layers before it whole.",
+            fix=fix,
         ) from error
