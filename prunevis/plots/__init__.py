@@ -1,7 +1,8 @@
 """Figures, in matplotlib and seaborn: each draws on `ax`, or makes a figure of its own.
 
 ``f(data, *, ax=None, theme="light") -> Axes``. They take results or plain arrays, never pyplot, and
-leave rcParams alone; `png` renders a figure from any thread, `alt` says it in words::
+leave rcParams alone; `png` renders a figure from any thread, `alt` says it in words. ``title=None``
+is the figure's own title if it has one, ``title=""`` none at all::
 
     ax = prunevis.plots.weight_histogram(model.conv2.weight, threshold=0.053)
     ax.figure.savefig("weights.png")

@@ -51,7 +51,9 @@ def neuron_activity(
     columns = columns or _columns(count)
     rows = max(1, math.ceil(count / columns))
     height = min(4.0, max(0.5, 3.92 * rows / columns))
-    ax, colours = prepare(ax, theme, figsize=(4.2, height + 0.66), margins=(0.14, 0.14, 0.36, 0.3))
+    ax, colours = prepare(
+        ax, theme, figsize=(4.2, height + 0.66), margins=(0.14, 0.14, 0.36, 0.3), title=title
+    )
     bare(ax)
     silent = int(found.dead.sum())
     if title is None:

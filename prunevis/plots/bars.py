@@ -63,8 +63,11 @@ def layer_costs(
     widest = max((len(row.name) for row in rows), default=0)
     left = min(1.7, 0.2 + 0.068 * min(widest, 22))
     height = 0.21 * max(1, len(rows))
-    ax, colours = prepare(ax, theme, figsize=(4.2, height + 0.86), margins=(left, 0.14, 0.56, 0.3))
-    head(ax, title or "Where parameters and multiply-adds lie", colours, pad=20)
+    ax, colours = prepare(
+        ax, theme, figsize=(4.2, height + 0.86), margins=(left, 0.14, 0.56, 0.3), title=title
+    )
+    words = "Where parameters and multiply-adds lie" if title is None else title
+    head(ax, words, colours, pad=20)
     if not rows:
         return say(ax, "There is no layer to show.", colours)
     parts = (

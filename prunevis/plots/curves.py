@@ -53,9 +53,14 @@ def tradeoff(
     """
     curve = curve_of(result, x)
     ax, colours = prepare(
-        ax, theme, figsize=(4.2, 2.6), margins=(0.5, 0.2, 0.36, 0.5), spines=("bottom",)
+        ax,
+        theme,
+        figsize=(4.2, 2.6),
+        margins=(0.5, 0.2, 0.36, 0.5),
+        spines=("bottom",),
+        title=title,
     )
-    head(ax, title or f"Accuracy against {_CAPTIONS[x]}", colours)
+    head(ax, f"Accuracy against {_CAPTIONS[x]}" if title is None else title, colours)
     if not curve.x.size:
         return say(ax, "No position is known yet.", colours)
     _accuracy_axis(ax, colours, curve.baseline)
@@ -101,11 +106,16 @@ def sensitivity(
     widest = max((len(name) for name in curves), default=0)
     right = min(1.7, 0.28 + 0.066 * widest)
     ax, colours = prepare(
-        ax, theme, figsize=(4.2, 2.8), margins=(0.5, right, 0.36, 0.5), spines=("bottom",)
+        ax,
+        theme,
+        figsize=(4.2, 2.8),
+        margins=(0.5, right, 0.36, 0.5),
+        spines=("bottom",),
+        title=title,
     )
     head(
         ax,
-        title or "Pruning one layer at a time",
+        "Pruning one layer at a time" if title is None else title,
         colours,
         caption="share of the layer removed",
     )
@@ -214,7 +224,7 @@ def _end_labels(
     ax: Axes, curves: dict[str, Curve], named: list[str], first: str, colours: Theme
 ) -> None:
     """Write each name at the end of its line, moved apart where they would overlap."""
-    height = ax.get_position().height * ax.figure.get_figheight()  # pyright: ignore[reportAttributeAccessIssue]
+    height = ax.get_position().height * ax.figure.bbox.height / ax.figure.dpi
     room = 1.04 * 0.125 / height  # one line of text, in accuracy
     low = sorted(named, key=lambda name: float(curves[name].value[-1]))
     places: list[float] = []
@@ -236,7 +246,7 @@ def _end_labels(
             end + 0.04 * span,
             place,
             name if len(name) <= 21 else "…" + name[-20:],
-            colours.pruned if name == first else colours.ink,
+            colours.pruned_text if name == first else colours.ink,
             va="center",
             fontweight="bold" if name == first else "normal",
         )

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 
 from prunevis.plots import alt
-from prunevis.plots.style import blend, head, numbers, prepare, say, ticks, write
+from prunevis.plots.style import head, numbers, prepare, say, ticks, write
 
 #: Share of exact zeros from which they are counted in words instead of as a bar: after a round of
 #: pruning one bar of zeros would press all others flat.
@@ -48,7 +48,12 @@ def weight_histogram(
     weights = numbers(values).astype(np.float64).ravel()
     goes = _goes(weights, threshold, cut)
     ax, colours = prepare(
-        ax, theme, figsize=(4.2, 2.5), margins=(0.14, 0.14, 0.36, 0.44), spines=("bottom",)
+        ax,
+        theme,
+        figsize=(4.2, 2.5),
+        margins=(0.14, 0.14, 0.36, 0.44),
+        spines=("bottom",),
+        title=title,
     )
     finite = np.isfinite(weights)
     missing = int((~finite).sum())
@@ -98,7 +103,7 @@ def weight_histogram(
             at,
             top * 1.13,
             f"|w| ≤ {threshold:.3g}",
-            blend(colours.pruned, colours.ink, 0.1),
+            colours.pruned_text,
             ha="right" if far else "left",
             va="top",
             fontweight="bold",

@@ -44,8 +44,10 @@ def mask_image(
     rows, columns = values.shape
     shape = (rows / columns) if columns else 0.3
     height = min(3.92, max(0.6, 3.92 * shape))
-    ax, colours = prepare(ax, theme, figsize=(4.2, height + 0.66), margins=(0.14, 0.14, 0.36, 0.3))
-    head(ax, title or _title(values, is_mask), colours)
+    ax, colours = prepare(
+        ax, theme, figsize=(4.2, height + 0.66), margins=(0.14, 0.14, 0.36, 0.3), title=title
+    )
+    head(ax, _title(values, is_mask) if title is None else title, colours)
     bare(ax)
     if not values.size:
         return say(ax, "There is no mask to draw.", colours)

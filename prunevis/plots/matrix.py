@@ -99,7 +99,9 @@ def similarity_matrix(
     widest = max((len(name) for name in names), default=0) if tagged else 0
     left = 0.14 + (0.1 + 0.065 * widest if tagged else 0)
     side = 4.2 - left - 0.14
-    ax, colours = prepare(ax, theme, figsize=(4.2, side + 0.92), margins=(left, 0.14, 0.36, 0.56))
+    ax, colours = prepare(
+        ax, theme, figsize=(4.2, side + 0.92), margins=(left, 0.14, 0.36, 0.56), title=title or ""
+    )
     head(ax, title, colours)
     if not count:
         return say(ax, "There are no units to compare.", colours)

@@ -54,7 +54,9 @@ def unit_profile(
     Axes
         Images "weights" and "input 0" to "input 8", or the collection "weights" of bars.
     """
-    ax, colours = prepare(ax, theme, figsize=(4.2, 2.62), margins=(0.14, 0.14, 0.56, 0.14))
+    ax, colours = prepare(
+        ax, theme, figsize=(4.2, 2.62), margins=(0.14, 0.14, 0.56, 0.14), title=title or ""
+    )
     bare(ax)
     ax.set_xlim(0, _GRID + 3)
     ax.set_ylim(_SIDE, 0)

@@ -35,6 +35,9 @@ FONT = "DejaVu Sans"
 #: Group id of axes that have their figure to themselves; their title begins at its left edge.
 WHOLE = "whole figure"
 
+#: Height of a title, in inches.
+TITLE_ROOM = 0.26
+
 ThemeName = Literal["light", "dark"]
 
 
@@ -46,8 +49,10 @@ class Theme:
     ----------
     kept, pruned
         What stays, what goes.
+    pruned_text
+        `pruned` with enough contrast for small text.
     cut
-        The lighter orange of bars and cells that go (`pruned` is for lines and text).
+        The lighter orange of bars and cells that go (`pruned` is for lines).
     faint
         A value of zero on the scale that ends in `kept`.
     paper, card
@@ -59,6 +64,7 @@ class Theme:
     name: ThemeName
     kept: str
     pruned: str
+    pruned_text: str
     cut: str
     faint: str
     paper: str
@@ -73,7 +79,8 @@ LIGHT = Theme(
     name="light",
     kept="#2b6cb0",
     pruned="#d9581c",
-    cut="#eaa382",
+    pruned_text="#b3440f",
+    cut="#f2b899",
     faint="#e3eaf2",
     paper="#fbfaf7",
     card="#ffffff",
@@ -86,7 +93,8 @@ DARK = Theme(
     name="dark",
     kept="#6ea8e0",
     pruned="#f08a4b",
-    cut="#905a3a",
+    pruned_text="#f59a61",
+    cut="#8a5535",
     faint="#29323d",
     paper="#14171b",
     card="#1c2026",
@@ -149,10 +157,17 @@ def prepare(
     figsize: tuple[float, float],
     margins: tuple[float, float, float, float],
     spines: Sequence[str] = (),
+    title: str | None = None,
 ) -> tuple[Axes, Theme]:
-    """Return `ax`, or new axes, with our colours and only the named `spines`."""
+    """Return `ax`, or new axes, with our colours and only the named `spines`.
+
+    With "" as `title` new axes have no room for one.
+    """
     colours = theme_of(theme)
     if ax is None:
+        if title == "":
+            figsize = (figsize[0], figsize[1] - TITLE_ROOM)
+            margins = (margins[0], margins[1], margins[2] - TITLE_ROOM, margins[3])
         ax = new_axes(figsize, colours, margins=margins)
     ax.set_facecolor("none")
     ax.grid(False)

@@ -16,7 +16,7 @@ from matplotlib.image import imread
 from prunevis import plots
 from prunevis.errors import SpecError
 from prunevis.plots import DARK, LIGHT
-from prunevis.plots.style import blend, diverging, numbers, sequential, theme_of
+from prunevis.plots.style import TITLE_ROOM, blend, diverging, numbers, sequential, theme_of
 
 RNG = np.random.default_rng(0)
 WEIGHTS = RNG.normal(size=(8, 6))
@@ -62,6 +62,15 @@ def test_each_figure_draws_on_given_axes(name: str) -> None:
 def test_an_unknown_theme_is_refused(name: str) -> None:
     with pytest.raises(SpecError, match=r"no theme called 'blue'.*'light' or 'dark'"):
         DRAW[name](theme="blue")
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_an_empty_title_takes_no_room(name: str) -> None:
+    with_title, without = DRAW[name](title="a title"), DRAW[name](title="")
+    assert with_title.get_title(loc="left") == "a title"
+    assert without.get_title(loc="left") == ""
+    heights = [ax.figure.get_figheight() for ax in (with_title, without)]
+    assert heights[0] - heights[1] == pytest.approx(TITLE_ROOM)
 
 
 def test_no_mathtext_is_parsed() -> None:
