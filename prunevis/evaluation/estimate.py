@@ -10,9 +10,10 @@ wrong, or the reverse. Because no stratum holds both right and wrong answers of 
 How many images each stratum gets is decided from margins alone, before the candidate is looked at:
 half by size, half by Neyman's rule with an anticipated flip rate. The half by size is what makes
 the estimate safe where pruning has destroyed the model: its variance is at most twice that of a
-plain sample of as many images whatever the flips (measured: intervals at most 1.16 times as wide
-where pruning costs 50 points, 1 to 35 times narrower elsewhere). Without a reference the sample is
-the plain one.
+plain sample of as many images whatever the flips, so there is no second sample to fall back to.
+Measured with 1,024 of 10,000 Fashion-MNIST images: 4 to 20 times narrower than the plain interval
+where pruning costs less than a point, 1.5 times at 8 points, at most 1.15 times as wide at 30 to
+60. Without a reference the sample is the plain one.
 
 All images are put in one order, drawn once, of which *every* prefix is such a stratified sample. An
 estimate only ever extends, a chunk is one contiguous batch, and the last estimate is the exact

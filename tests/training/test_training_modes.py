@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import pytest
 import torch
 from torch import nn
@@ -12,10 +14,10 @@ def test_training_mode_restores_every_flag_and_spares_frozen_norms():
     model.eval()
     model[3].train()
     model[2].requires_grad_(False)
-    with training_mode(model):
+    with suppress(ValueError), training_mode(model):
         assert [m.training for m in model.modules()] == [True, True, True, False, True]
-        with pytest.raises(ValueError, match="Expected more than 1 value"):
-            model(torch.zeros(1, 2))
+        model(torch.zeros(1, 2))  # no variance of one example: raises
+        pytest.fail("BatchNorm was not in training mode")
     assert [m.training for m in model.modules()] == [False, False, False, False, True]
 
 
