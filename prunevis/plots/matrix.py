@@ -98,13 +98,14 @@ def similarity_matrix(
     tagged = 1 < count <= MOST_LABELS
     widest = max((len(name) for name in names), default=0) if tagged else 0
     left = 0.14 + (0.1 + 0.065 * widest if tagged else 0)
-    side = 4.2 - left - 0.14
+    side = 4.2 - left - 0.14 if count > 1 else 0.8
     ax, colours = prepare(
         ax, theme, figsize=(4.2, side + 0.92), margins=(left, 0.14, 0.36, 0.56), title=title or ""
     )
     head(ax, title, colours)
-    if not count:
-        return say(ax, "There are no units to compare.", colours)
+    if count < 2:
+        words = "There is no unit to compare." if not count else "One unit has no other beside it."
+        return say(ax, words, colours)
 
     step = math.ceil(count / MOST_CELLS)
     with np.errstate(invalid="ignore"):

@@ -83,6 +83,8 @@ def test_nan_and_constant_units() -> None:
 def test_few_units(count: int) -> None:
     ax = plots.similarity_matrix(np.eye(count))
     assert plots.png(ax.figure, 50)
+    drawn = [c for c in ax.collections if isinstance(c, QuadMesh)]
+    assert len(drawn) == (1 if count == 2 else 0)
     np.testing.assert_array_equal(plots.cluster_order(np.eye(count)), np.arange(count))
 
 
