@@ -51,6 +51,7 @@ function layerRow(bus, name) {
   own.addEventListener("blur", commit);
   own.addEventListener("keydown", (event) => {
     if (event.key === "Enter") {
+      event.preventDefault(); // or the button, focused next, takes this key for a click
       commit();
       goesButton.focus();
     } else if (event.key === "Escape") {

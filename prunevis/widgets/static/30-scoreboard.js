@@ -80,7 +80,9 @@ function accuracyCard(bus) {
           tone: noise || none || !known(difference) ? null : difference > 0 ? "better" : "loss",
         });
         setText(source, accuracySource(a));
-        setText(near, half ? `95 % interval ${percent(a.low)} to ${percent(a.high)}` : "");
+        const fewer = known(difference) && known(a.total) ? Math.round(-difference * a.total) : 0;
+        setText(near, half ? `95 % interval ${percent(a.low)} to ${percent(a.high)}`
+          : fewer ? `${plural(Math.abs(fewer), `${fewer > 0 ? "fewer" : "more"} image`, `${fewer > 0 ? "fewer" : "more"} images`)} right` : "");
       }
       const low = a.state === "unknown" ? 0 : a.low;
       const high = a.state === "unknown" ? 0 : a.high;

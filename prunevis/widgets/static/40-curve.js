@@ -64,7 +64,7 @@ function curvePart(bus, grab) {
   const shade = s("rect", { class: "pv-curve-shade", y: 0 });
   const grid = s("g");
   const baseLine = s("line", { class: "pv-curve-base" });
-  const baseText = s("text", { class: "pv-axis", "text-anchor": "end" });
+  const baseText = s("text", { class: "pv-axis" });
   const path = (name) => s("path", { class: `pv-curve-${name}` });
   const lines = { band: path("band"), gaps: path("gap"), guess: path("guess"), exact: path("exact"),
     guessDots: path("dot-estimate"), exactDots: path("dot-exact") };
@@ -121,7 +121,7 @@ function curvePart(bus, grab) {
       for (const [name, value] of [["x1", x(0)], ["x2", x(1)], ["y1", level], ["y2", level]]) {
         setAttr(baseLine, name, value.toFixed(1));
       }
-      setAttr(baseText, "x", x(1) - 4);
+      setAttr(baseText, "x", x(0) + 56);
       setAttr(baseText, "y", level - 5);
       setText(baseText, known(base) ? `as it came ${percent(base)} %` : "");
       const safe = freeUntil(at);

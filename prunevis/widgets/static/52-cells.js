@@ -85,7 +85,7 @@ function canvasCells(bus, choose) {
     const size = data.n > 4000 ? 5 : data.n > 1500 ? 8 : 11;
     return { columns: Math.max(1, Math.floor(width / size)), size };
   };
-  const picture = surface(bus, { tabindex: "0", role: "listbox", "data-testid": "cells" }, (c, width, height, colors) => {
+  const picture = surface(bus, { tabindex: "0", role: "application", "data-testid": "cells" }, (c, width, height, colors) => {
     if (!data) return;
     const { columns, size } = grid;
     const side = size - 1.5;

@@ -44,7 +44,9 @@ def weights_of(name: str) -> np.ndarray:
 
 
 def thresholds() -> np.ndarray:
-    every = np.sort(np.abs(np.concatenate([weights_of(name) for name in ("conv1", "conv2", "fc1")])))
+    every = np.sort(
+        np.abs(np.concatenate([weights_of(name) for name in ("conv1", "conv2", "fc1")]))
+    )
     at = (np.arange(POSITIONS) / 100 * len(every)).astype(int) - 1
     return np.where(at < 0, 0.0, every[np.clip(at, 0, len(every) - 1)])
 
@@ -62,9 +64,14 @@ def table(granularity: str = "weight") -> dict[str, Any]:
     for name, *_ in LAYERS:
         size = np.abs(weights_of(name))
         shares[name] = [float((size <= t).mean()) if name != "fc2" else 0.0 for t in limit]
-    left = np.array([sum(n * (1 - shares[name][k]) for name, _, _, n, *_ in LAYERS) for k in range(POSITIONS)])
+    left = np.array(
+        [sum(n * (1 - shares[name][k]) for name, _, _, n, *_ in LAYERS) for k in range(POSITIONS)]
+    )
     macs = np.array(
-        [sum(n * a * (1 - shares[name][k]) for name, _, _, n, a, _ in LAYERS) for k in range(POSITIONS)]
+        [
+            sum(n * a * (1 - shares[name][k]) for name, _, _, n, a, _ in LAYERS)
+            for k in range(POSITIONS)
+        ]
     )
     params = (left + 580).round()
     dense = np.full(POSITIONS, BASE["bytes"])
@@ -93,7 +100,9 @@ def table(granularity: str = "weight") -> dict[str, Any]:
         "storage": storage,
         "dense_bytes": dense.tolist(),
         "effective_flops": effective.tolist(),
-        "removed_flops": effective.tolist() if granularity == "unit" else [BASE["flops"]] * POSITIONS,
+        "removed_flops": effective.tolist()
+        if granularity == "unit"
+        else [BASE["flops"]] * POSITIONS,
         "threshold": limit.tolist() if granularity == "weight" else None,
         "layers": shares,
         "base": BASE,
@@ -184,7 +193,11 @@ def redundancy() -> dict[str, Any]:
     rows = base[np.sort(draw.integers(0, 12, 50))] + draw.normal(0, 0.8, (50, 40))
     matrix = np.corrcoef(rows)
     png = picture(lambda ax: ax.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1), (3.6, 3.2))
-    pairs = [{"a": 12, "b": 31, "value": 0.94}, {"a": 4, "b": 44, "value": 0.91}, {"a": 7, "b": 19, "value": 0.88}]
+    pairs = [
+        {"a": 12, "b": 31, "value": 0.94},
+        {"a": 4, "b": 44, "value": 0.91},
+        {"a": 7, "b": 19, "value": 0.88},
+    ]
     kind = {"png": png, "alt": "Similarity of 50 units", "reason": None, "pairs": pairs}
     return {
         "layer": "conv2",
@@ -205,7 +218,9 @@ def layers_view() -> dict[str, Any]:
     }  # fmt: skip
 
 
-def controls(granularity: str = "weight", layer: str = "conv2", hostile: bool = False) -> dict[str, Any]:
+def controls(
+    granularity: str = "weight", layer: str = "conv2", hostile: bool = False
+) -> dict[str, Any]:
     total = 431_080
     rows = [
         {
@@ -296,18 +311,50 @@ def scene(name: str = "usual") -> dict[str, Any]:
         slices["position"] = 0.92
         slices["status"] = {"kind": "busy", "text": "Refining 92 %", "done": 512, "total": 10_000}
     elif name == "loading":
-        slices = {"status": {"kind": "loading", "text": "Preparing LeNet-5: counting multiply-adds", "done": None, "total": None}}
+        slices = {
+            "status": {
+                "kind": "loading",
+                "text": "Preparing LeNet-5: counting multiply-adds",
+                "done": None,
+                "total": None,
+            }
+        }
     elif name == "fresh":
-        slices.update(position=0.3, curve=curve(granularity, "none"), neurons={}, redundancy={}, layers_view={}, weights={})
-        slices["status"] = {"kind": "busy", "text": "Measuring the network as it came", "done": 1200, "total": 10_000}
+        slices.update(
+            position=0.3,
+            curve=curve(granularity, "none"),
+            neurons={},
+            redundancy={},
+            layers_view={},
+            weights={},
+        )
+        slices["status"] = {
+            "kind": "busy",
+            "text": "Measuring the network as it came",
+            "done": 1200,
+            "total": 10_000,
+        }
     elif name == "error":
         slices["status"] = {"kind": "error", "text": "Stopped", "done": None, "total": None}
-        slices["problem"] = {"id": 3, "text": "The labels must lie in 0 to 9, got 10 in batch 4 (test data).",
-                             "fix": "Subtract 1, or give a network with 11 outputs.", "detail": "Traceback\n  File x\nDataError"}
-        slices["weights"] = {"key": "lenet5-weight", "layer": "pool1", "reason": "pool1 has no weights: pick another layer."}
+        slices["problem"] = {
+            "id": 3,
+            "text": "The labels must lie in 0 to 9, got 10 in batch 4 (test data).",
+            "fix": "Subtract 1, or give a network with 11 outputs.",
+            "detail": "Traceback\n  File x\nDataError",
+        }
+        slices["weights"] = {
+            "key": "lenet5-weight",
+            "layer": "pool1",
+            "reason": "pool1 has no weights: pick another layer.",
+        }
     elif name == "hostile":
         slices["head"]["title"] = "<script>window.hacked=1</script>"
-        slices["problem"] = {"id": 1, "text": "<b onmouseover=window.hacked=1>x</b>", "fix": "", "detail": ""}
+        slices["problem"] = {
+            "id": 1,
+            "text": "<b onmouseover=window.hacked=1>x</b>",
+            "fix": "",
+            "detail": "",
+        }
     elif name in ("tuning", "tuned"):
         slices["fine_tune"] = fine_tune("running" if name == "tuning" else "done")
     elif name == "many":
@@ -315,6 +362,8 @@ def scene(name: str = "usual") -> dict[str, Any]:
         slices["controls"]["models"] = []
         slices["controls"]["model"] = "MyResNet"
         slices["controls"]["seed_shown"] = True
-        slices["table"]["layers"] = {row["name"]: slices["table"]["layers"]["conv2"] for row in many_layers()}
+        slices["table"]["layers"] = {
+            row["name"]: slices["table"]["layers"]["conv2"] for row in many_layers()
+        }
         slices["neurons"] = neurons("weight", 2048)
     return slices
