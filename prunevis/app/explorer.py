@@ -320,3 +320,8 @@ def _with_calibration(data: Any, calibration: Any) -> Any:
 
         return replace(data, train=calibration)
     return Data(train=calibration, test=data)
+
+
+def served_page() -> Explorer:
+    """Return the page for a visitor: the zoo, and no traceback on the wire."""
+    return Explorer(served=True)

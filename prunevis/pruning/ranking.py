@@ -288,6 +288,7 @@ def _score_weights(
             continue
         if reason is None and layer.weight in seen:
             reason = "It shares its weight with a layer that is already chosen."
+        reason = reason or criterion.unavailable_for(layer, context.graph)
         if reason is None:
             weight = context.tensors[layer.weight]
             scores = criterion.score(layer, context)
@@ -331,11 +332,11 @@ def _score_units(
         total, count, why = torch.zeros(group.size), 0, ""
         for producer in group.producers:
             info = graph.layers[producer]
-            try:
-                scores = criterion.score(info, context)
-            except SpecError as error:
-                why = error.problem
+            unable = criterion.unavailable_for(info, graph)
+            if unable is not None:
+                why = unable
                 continue
+            scores = criterion.score(info, context)
             scores = _check_scores(info, scores, (info.num_units,), spec.criterion)
             total.index_add_(0, _unit_map(graph, info), scores.float().cpu())
             count += 1

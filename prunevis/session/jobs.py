@@ -121,9 +121,14 @@ class Worker:
     def run_until_idle(self, limit: int = 1_000_000) -> int:
         """Do everything that waits, in this thread; return the number of steps."""
         steps = 0
-        while steps < limit and self._once():
-            steps += 1
-        self._on_step(True)
+        while steps < limit:
+            if self._once():
+                steps += 1
+                continue
+            # being told of idleness may start new work (a figure to draw)
+            self._on_step(True)
+            if self._stopped or not self._waiting():
+                break
         return steps
 
     def _drop(self, name: str) -> None:
@@ -194,9 +199,9 @@ class Worker:
             with self._lock:
                 if self._stopped and not self._closing:
                     return
-                if not self._closing and self._next_waits():
+                if not self._closing and not self._waiting():
                     self._lock.wait()
 
-    def _next_waits(self) -> bool:
+    def _waiting(self) -> bool:
         ready = any(job.priority not in self._paused for job in self._jobs.values())
-        return not self._requests and not ready and not self._stopped
+        return bool(self._requests) or ready or self._stopped

@@ -172,22 +172,24 @@ def fine_tune(controller: Controller, plan: PruningPlan) -> Generator[None, None
         replace(data, train=train),
         masks=masks,
         epochs=form.epochs,
-        learning_rate=form.learning_rate,
+        lr=form.learning_rate,
         seed=session.setting.seed,
     )
-    trained: nn.Module = model
     seen: list[int] = []
     loss: list[float] = []
     accuracy: list[tuple[int, float]] = []
+    after = None
     for progress in steps:
-        seen.append(progress.step)
-        loss.append(progress.loss)
-        if progress.accuracy is not None:
+        if progress.loss is not None:
+            seen.append(progress.step)
+            loss.append(progress.loss)
+        if progress.measured and progress.accuracy is not None:
             accuracy.append((progress.step, progress.accuracy))
+        after = progress.evaluation
         session.fine_tuning = replace(
             session.fine_tuning,
             progress=progress.step / max(1, progress.steps),
-            text=f"epoch {min(progress.epoch + 1, progress.epochs)} of {progress.epochs}, "
+            text=f"epoch {max(1, progress.epoch)} of {progress.epochs}, "
             f"{_left(progress.seconds_left)} left",
             steps=tuple(seen),
             loss=tuple(loss),
@@ -195,12 +197,7 @@ def fine_tune(controller: Controller, plan: PruningPlan) -> Generator[None, None
         )
         controller.show_status()
         yield
-    after = None
-    for progress in evaluate_steps(trained, data.test):
-        after = progress.evaluation
-        session.fine_tuning = replace(session.fine_tuning, text="Measuring after")
-        yield
-    assert after is not None, "the last step carries the evaluation"
+    assert after is not None, "the last report carries the evaluation"
     epochs = f"{form.epochs} epoch{'s' if form.epochs > 1 else ''}"
     label = f"{in_words(plan)}, fine-tuned {epochs}" if plan.num_removed else f"Trained {epochs}"
     session.fine_tuning = replace(
@@ -209,7 +206,7 @@ def fine_tune(controller: Controller, plan: PruningPlan) -> Generator[None, None
         progress=1.0,
         text=f"Done: {before.accuracy:.1%} before, {after.accuracy:.1%} after",
         after=after.accuracy,
-        result=_stage(controller, stage, label, trained, graph, after, plan),
+        result=_stage(controller, stage, label, model, graph, after, plan),
     )
     controller.show_status()
 

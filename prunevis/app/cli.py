@@ -1,0 +1,87 @@
+"""The command `prunevis`."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+import webbrowser
+from collections.abc import Sequence
+
+from prunevis import __version__
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="prunevis", description="See what pruning does to a neural network."
+    )
+    parser.add_argument("--version", action="version", version=f"prunevis {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    demo = commands.add_parser(
+        "demo",
+        help="open the demo page in the browser",
+        description="Serve the demo page on this machine and open it in the browser. "
+        "Ctrl-C ends it.",
+    )
+    demo.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    demo.add_argument(
+        "--port", type=_port, default=None, help="port (8866, or the next that is free)"
+    )
+    demo.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    demo.add_argument(
+        "--warm",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="kernels kept ready for visitors (%(default)s); each takes about 400 MB",
+    )
+    demo.add_argument(
+        "--cull",
+        type=_count,
+        default=120,
+        metavar="SECONDS",
+        help="end a kernel whose tab is gone after this time (%(default)s)",
+    )
+    args = parser.parse_args(argv)
+    if args.command is None:
+        parser.print_help()
+        return 2
+    return _demo(args)
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from prunevis.app.server import serve
+
+    print(f"prunevis {__version__}: starting the page...", flush=True)
+
+    def announce(address: str) -> None:
+        print(f"Open {address}", flush=True)
+        print("Ctrl-C ends it.", flush=True)
+        if not args.no_browser:
+            # opening may wait for the browser; the server's loop must not
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+
+    serve(
+        host=args.host,
+        port=8866 if args.port is None else args.port,
+        warm=args.warm,
+        cull=max(2, args.cull),
+        announce=announce,
+        strict_port=args.port is not None,
+    )
+    print("Ended.", flush=True)
+    return 0
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 65535:
+        raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
+    return port
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 0:
+        raise argparse.ArgumentTypeError("a number from 0")
+    return count

@@ -1,0 +1,191 @@
+"""Voila, set up for the page: private folders, a kernel kept warm, culling, no foreign request.
+
+Three things that Voila 0.5 leaves open are mended here, each by overriding one method and only
+where that method is there (`mend` says in the log what could not be):
+
+* the kernel's websocket waits up to 40 ms a message for company (Nagle), so TCP_NODELAY is set;
+* the beacon that a closing tab sends carries no XSRF token, is refused, and the kernel stays
+  (voila#1458); that one handler is exempted, origins are still checked;
+* a kernel kept warm counts as idle and may be culled just as a visitor gets it; kernels in the pool
+  are not culled, and one that is handed over counts as just used.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent / "voila"
+NOTEBOOK = HERE / "app.ipynb"
+TEMPLATE = "prunevis"
+
+log = logging.getLogger("prunevis")
+
+
+def private_folders(where: Path) -> dict[str, str]:
+    """Return environment variables that keep Jupyter out of the person's own settings.
+
+    A stray user-wide kernel called "python3", a startup script or a configuration file would
+    otherwise decide what the page runs on.
+    """
+    paths = os.environ.get("JUPYTER_PATH", "")
+    return {
+        "JUPYTER_PATH": os.pathsep.join(filter(None, [str(HERE / "share"), paths])),
+        "JUPYTER_CONFIG_DIR": str(where / "config"),
+        "JUPYTER_DATA_DIR": str(where / "data"),
+        "JUPYTER_RUNTIME_DIR": str(where / "runtime"),
+        "IPYTHONDIR": str(where / "ipython"),
+        # the page evaluates in the background: two kernels must not fight for the same cores
+        "OMP_WAIT_POLICY": "passive",
+    }
+
+
+def configuration(*, host: str, port: int, warm: int, cull: int) -> Any:
+    """Return the configuration of Voila as a traitlets `Config`.
+
+    Parameters
+    ----------
+    host, port
+        Where to listen; other free ports near `port` are tried if it is taken.
+    warm
+        Kernels that wait for visitors.
+    cull
+        Seconds after which a kernel without a tab is ended.
+    """
+    from traitlets.config import Config
+
+    c = Config()
+    c.Voila.ip = host
+    c.Voila.port = port
+    c.Voila.port_retries = 20
+    c.Voila.open_browser = False
+    c.Voila.log_level = "WARN"
+    c.Voila.tornado_settings = {
+        "headers": {
+            "Content-Security-Policy": "frame-ancestors 'self'",
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+        },
+        "websocket_max_message_size": 10 * 1024 * 1024,
+    }
+    c.VoilaConfiguration.template = TEMPLATE
+    c.VoilaConfiguration.strip_sources = True
+    c.VoilaConfiguration.show_tracebacks = False
+    c.VoilaConfiguration.allow_template_override = "NO"
+    c.VoilaConfiguration.allow_theme_override = "NO"
+    c.VoilaConfiguration.preheat_kernel = warm > 0
+    c.VoilaConfiguration.default_pool_size = warm
+    c.VoilaExecutor.timeout = 120
+    c.MappingKernelManager.cull_interval = max(1, min(30, cull // 2))
+    c.MappingKernelManager.cull_idle_timeout = cull
+    # a page that somebody looks at is never ended under their hands
+    c.MappingKernelManager.cull_connected = False
+    return c
+
+
+def mend() -> list[str]:
+    """Close the gaps named above; return what could not be closed, in words."""
+    missing: list[str] = []
+    for what, how in (
+        ("TCP_NODELAY on the kernel's websocket", _no_delay),
+        ("kernels end with their tab", _closing_beacon),
+        ("kernels in the pool are not culled", _keep_pool),
+    ):
+        try:
+            how()
+        except (ImportError, AttributeError) as error:
+            missing.append(f"{what}: {error}")
+    return missing
+
+
+def _no_delay() -> None:
+    from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler as Handler
+
+    opened = Handler.open
+
+    async def open_at_once(self: Any, *args: Any, **kwargs: Any) -> Any:
+        self.set_nodelay(True)
+        return await opened(self, *args, **kwargs)
+
+    Handler.open = open_at_once
+
+
+def _closing_beacon() -> None:
+    from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler as Handler
+
+    Handler.post  # noqa: B018 - it must be there, or the handler has changed
+    # a beacon is a plain POST from our own page; a foreign origin is refused all the same
+    Handler.check_xsrf_cookie = lambda self: None
+
+
+def _keep_pool() -> None:
+    import voila.app
+    from jupyter_server._tz import utcnow
+
+    make = voila.app.voila_kernel_manager_factory
+
+    def factory(*args: Any, **kwargs: Any) -> Any:
+        manager = make(*args, **kwargs)
+        if not hasattr(manager, "get_rendered_notebook"):
+            return manager
+
+        class WarmKernelManager(manager):
+            async def cull_kernel_if_idle(self, kernel_id: str) -> None:
+                for pool in self._pools.values():
+                    for task in pool:
+                        if not task.done() or task.cancelled() or task.exception() is not None:
+                            continue
+                        if task.result().get("kernel_id") == kernel_id:
+                            return
+                await super().cull_kernel_if_idle(kernel_id)
+
+            async def get_rendered_notebook(self, *args: Any, **kwargs: Any) -> Any:
+                found = await super().get_rendered_notebook(*args, **kwargs)
+                self.get_kernel(found[2]).last_activity = utcnow()
+                return found
+
+        return WarmKernelManager
+
+    voila.app.voila_kernel_manager_factory = factory
+
+
+def serve(
+    *, host: str, port: int, warm: int, cull: int, announce: Any = None, strict_port: bool = False
+) -> None:
+    """Serve the page until Ctrl-C or SIGTERM; all kernels end with it.
+
+    Parameters
+    ----------
+    host, port, warm, cull
+        As for `configuration`.
+    announce
+        Called with the address once the server listens.
+    strict_port
+        Fail if `port` is taken, instead of taking another.
+    """
+    with tempfile.TemporaryDirectory(prefix="prunevis-") as folder:
+        os.environ.update(private_folders(Path(folder)))
+        from voila.app import Voila
+
+        for gap in mend():
+            log.warning("This version of Voila could not be adjusted: %s", gap)
+        config = configuration(host=host, port=port, warm=warm, cull=cull)
+        if strict_port:
+            config.Voila.port_retries = 0
+
+        class Page(Voila):
+            def launch_browser(self) -> None:
+                # called when the server listens, just before its loop starts
+                if announce is not None:
+                    shown = "127.0.0.1" if self.ip in ("0.0.0.0", "::", "") else self.ip
+                    announce(f"http://{shown}:{self.port}{self.base_url}")
+
+        app = Page(config=config)
+        app.initialize([str(NOTEBOOK)])
+        app.open_browser = True
+        app.start()
+        sys.stdout.flush()
