@@ -121,7 +121,7 @@ _add(
 )
 
 
-def load_model(name: str, *, pretrained: bool = True) -> nn.Module:
+def load_model(name: str, pretrained: bool = True) -> nn.Module:
     """Return a new copy of the network called `name`, in evaluation mode.
 
     Parameters
