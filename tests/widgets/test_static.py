@@ -389,7 +389,7 @@ def test_two_views_and_their_end(open_page: Open) -> None:
 
 
 def test_key_to_paint(open_page: Open) -> None:
-    """The whole page answers a key within a few frames; the target of 33 ms is for a quiet machine."""
+    """The whole page answers a key within a few frames (33 ms is for a quiet machine)."""
     page = open_page()
     part(page, "slider").focus()
     page.evaluate(

@@ -81,8 +81,8 @@ function layerRow(bus, name) {
       setText(reason, layer.disabled);
       setAttr(reason, "title", layer.disabled);
       setHidden(reason, !off);
-      setText(params, integer(layer.params));
-      setText(part, known(layer.share) ? `${share(layer.share)} %` : "");
+      setText(params, layer.params > 0 ? integer(layer.params) : "");
+      setText(part, layer.share > 0 ? `${share(layer.share)} %` : "");
       setAttr(root, "data-off", off);
       setAttr(root, "data-current", current);
       setAttr(root, "data-ticked", tick.checked);

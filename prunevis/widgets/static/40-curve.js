@@ -122,7 +122,7 @@ function curvePart(bus, grab) {
         setAttr(baseLine, name, value.toFixed(1));
       }
       setAttr(baseText, "x", x(0) + 56);
-      setAttr(baseText, "y", level - 5);
+      setAttr(baseText, "y", level - 6);
       setText(baseText, known(base) ? `as it came ${percent(base)} %` : "");
       const safe = freeUntil(at);
       setAttr(svg, "aria-label", shapes.empty ? "Accuracy at each sparsity: being measured."

@@ -124,6 +124,6 @@ function heartPanel(root, bus) {
     curve.move(at);
     const got = at.table && at.table.achieved ? at.table.achieved[at.k] : null;
     const apart = known(got) && at.exactly && Math.abs(got - at.position) >= 0.0005;
-    setText(achieved, apart ? `${percent(got)} % reached, in whole ${at.byUnit ? "units" : "weights"}` : "");
+    setText(achieved, apart ? `${percent(got)} % of all ${at.byUnit ? "units" : "weights"} go` : "");
   });
 }

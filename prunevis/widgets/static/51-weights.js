@@ -167,7 +167,7 @@ function weightsPanel(root, bus) {
     if (!usable || next === w) return;
     w = next;
     const bytes = bytesOf(w.cut);
-    cut = bytes && bytes.byteLength >= 4 * w.K * w.counts.length
+    cut = bytes && w.K > 0 && bytes.byteLength >= 4 * w.K * w.counts.length
       ? new Uint32Array(bytes, 0, w.K * w.counts.length) : null;
     setText(summary, w.summary);
     setHidden(before, !w.original);

@@ -13,7 +13,7 @@ function sortedBars(bus, choose) {
     if (!data) return;
     const floor = height - 20;
     const step = width / data.n;
-    const wide = Math.max(step - (step > 4 ? 1 : 0), 0.6);
+    const wide = step > 4 ? step - 1 : step + 0.5;
     order.forEach((i, place) => {
       const tall = Math.max(data.value(i) * (floor - 8), 1);
       c.fillStyle = goes(i) ? colors.prunedSoft : colors.kept;
@@ -70,16 +70,20 @@ function unitPart(bus, current) {
   const body = h("div", null, title, picture.root, text, facts);
   const empty = emptyState("Pick a unit to see its weights and the inputs that excite it most.");
   const root = h("aside", { class: "pv-unit", "aria-label": "The picked unit", "data-testid": "unit" }, body, empty.root);
+  let shownLayer = null;
   const update = () => {
     const unit = bus.slice("unit");
     const [layer, wanted] = current();
     const has = known(unit.unit) && unit.layer === layer;
     const waiting = wanted !== null && (!has || unit.unit !== wanted);
-    setHidden(body, !has);
-    setHidden(empty.root, has);
-    setAttr(body, "data-stale", has && waiting);
+    // The last unit stays, faded, until the next one is drawn: nothing flickers.
+    const keeps = has || (waiting && shownLayer === layer);
+    setHidden(body, !keeps);
+    setHidden(empty.root, keeps);
+    setAttr(body, "data-stale", keeps && waiting);
     empty.set(waiting ? `Looking at unit ${wanted}…` : "Pick a unit to see its weights and the inputs that excite it most.");
     if (!has) return;
+    shownLayer = layer;
     setText(title, `${unit.layer}, unit ${unit.unit}`);
     picture.set(unit.png, unit.alt);
     setText(text, unit.text);
@@ -129,7 +133,7 @@ function neuronsPanel(root, bus) {
     h("div", { class: "pv-neurons-left" },
       h("div", { class: "pv-view-head" }, title, toggle.root), grid,
       h("div", { class: "pv-view-foot" },
-        h("div", { class: "pv-legend" }, swatch("ramp", "more"), swatch("silent", "silent on 99 % of images"), cutKey,
+        h("div", { class: "pv-legend" }, swatch("ramp", "more"), swatch("silent", "silent in 99 % of answers"), cutKey,
           h("label", { class: "pv-picker" }, h("span", null, "Unit"), number)),
         caption, going)),
     unit.root);
@@ -141,7 +145,7 @@ function neuronsPanel(root, bus) {
     const most = Math.max(...d.mean.map((v) => Math.abs(v)), 1e-12);
     const silent = (i) => !!(d.never && d.never[i]) || d.zero_share[i] >= ALMOST_NEVER;
     const name = (i) => `unit ${i}: ${silent(i) ? (d.never && d.never[i] ? "never fires, " : "almost never fires, ") : ""}`
-      + `mean ${small(d.mean[i])}, zero on ${share(d.zero_share[i])} % of images`;
+      + `mean ${small(d.mean[i])}, zero in ${share(d.zero_share[i])} % of its answers`;
     const data = {
       n, silent, name,
       value: (i) => Math.abs(d.mean[i]) / most,
@@ -156,10 +160,10 @@ function neuronsPanel(root, bus) {
     parts = [shownPart];
     shownPart.set(data, label);
     shownPart.select(picked);
-    setText(caption, view === "zeros"
-      ? `Darker is silent less often, on ${integer(d.examples)} images.`
-      : view === "bars" ? `Mean activation on ${integer(d.examples)} images.`
-        : `Darker fires more, on ${integer(d.examples)} images.`);
+    const seen = `${integer(d.examples)} ${{ train: "training ", test: "test " }[d.split] || ""}examples`;
+    setText(caption, (view === "zeros" ? `Darker is silent less often, on ${seen}.`
+      : view === "bars" ? `Mean activation on ${seen}.` : `Darker fires more, on ${seen}.`)
+      + (d.exact_zeros === false ? " Answers close to zero count as zero." : ""));
     lastCut = null;
     if (bus.at && bus.at.table) mark(bus.at);
   }

@@ -45,9 +45,15 @@ function redundancyPanel(root, bus) {
   const empty = emptyState("Comparing the units…");
   root.append(title, lead, box, empty.root);
   const parts = new Map();
-  bus.watch(["redundancy"], () => {
+  let shown = null;
+  bus.watch(["redundancy", "controls"], () => {
     const r = bus.slice("redundancy");
     const kinds = r.kinds || [];
+    const layer = bus.slice("controls").layer;
+    // Drawn anew for another theme: the last picture stays, faded, until then.
+    setAttr(box, "data-stale", !kinds.length && shown === layer);
+    if (!kinds.length && shown !== null && shown === layer) return;
+    shown = kinds.length ? r.layer : null;
     for (const node of [title, lead, box]) setHidden(node, !kinds.length);
     setHidden(empty.root, kinds.length > 0);
     empty.set(r.reason || "Comparing the units…");

@@ -59,7 +59,7 @@ function fineTunePanel(root, bus) {
   const charts = h("div", { class: "pv-charts" }, loss.root, accuracy.root);
   const cells = ["before", "after", "change"].map((name) => h("td", { class: "pv-number", "data-testid": `fine-tune-${name}` }));
   const table = h("table", { class: "pv-table pv-result" },
-    h("thead", null, h("tr", null, h("th", { scope: "col" }), ...["Before", "After", "Change"].map((t) => h("th", { scope: "col", class: "pv-number" }, t)))),
+    h("thead", null, h("tr", null, h("td"), ...["Before", "After", "Change"].map((t) => h("th", { scope: "col", class: "pv-number" }, t)))),
     h("tbody", null, h("tr", null, h("th", { scope: "row" }, "Accuracy"), ...cells)));
   const keep = h("button", { type: "button", class: "pv-button pv-primary", "data-testid": "keep", onclick: () => bus.send("keep") }, "Keep");
   const discard = h("button", { type: "button", class: "pv-button", "data-testid": "discard", onclick: () => bus.send("discard") }, "Discard");
@@ -75,7 +75,7 @@ function fineTunePanel(root, bus) {
     const state = f.state || "off";
     form.set(f);
     const quietly = { ready: "Loss and accuracy appear here while it trains.", off: "Fine-tuning is not possible here.",
-      failed: "Training stopped.", cancelled: "Cancelled. The network is as it was before." }[state];
+      failed: "Training stopped.", cancelled: f.text ? "" : "Cancelled: nothing was changed." }[state];
     setText(note, f.reason || quietly || "");
     setAttr(note, "data-state", state);
     setHidden(note, !note.textContent);

@@ -1,4 +1,6 @@
-"""Slices as Python would publish them, for a made-up LeNet-5: numbers that look real, none measured."""
+"""Slices as Python would publish them: a made-up LeNet-5, numbers that look real, none measured."""
+
+# ruff: noqa: E501 (rows of data read better whole)
 
 from __future__ import annotations
 

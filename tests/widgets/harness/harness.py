@@ -24,10 +24,12 @@ PAGE = """<!doctype html>
 {fake}
 const slices = {slices};
 const source = {source};
-window.ready = import(URL.createObjectURL(new Blob([source], {{ type: "text/javascript" }}))).then((page) => {{
+const address = URL.createObjectURL(new Blob([source], {{ type: "text/javascript" }}));
+window.ready = import(address).then((page) => {{
   window.model = fakeModel(slices);
   window.page = page.default;
-  window.show = () => page.default.render({{ model: window.model, el: document.getElementById("here") }});
+  const el = document.getElementById("here");
+  window.show = () => page.default.render({{ model: window.model, el }});
   window.close_page = window.show();
 }});
 </script></body></html>
