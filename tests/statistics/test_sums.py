@@ -88,6 +88,19 @@ def test_constant_units_correlate_with_nothing():
     assert found.correlation[0, 2] != 0
 
 
+def test_units_that_differ_by_rounding_alone_are_constant():
+    noise = torch.rand(40, 2, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found = collect(0.1 + noise * torch.tensor([1e-8, 1e-5])[:, None])
+    assert found.constant.tolist() == [True, False]
+
+
+def test_answers_are_not_changed():
+    answers = torch.rand(6, 2, 3, dtype=torch.float64)  # already of the dtype of the sums
+    before = answers.clone()
+    collect(answers)
+    assert torch.equal(answers, before)
+
+
 def test_opposite_and_equal_units_reach_plus_and_minus_one():
     answers = torch.rand(30, 1, 1, generator=torch.Generator().manual_seed(0))
     found = collect(torch.cat([answers, 3 * answers + 1, 5 - answers], dim=1))

@@ -49,6 +49,7 @@ def test_histogram_of_degenerate_weights(weight, limit, where):
     assert {i: int(n) for i, n in enumerate(found.counts) if n} == where
 
 
+@settings(deadline=None)
 @given(weights, st.integers(1, 90))
 def test_histogram_counts_every_weight_once_and_is_symmetric(weight, bins):
     found = weight_histogram(weight, bins)
@@ -58,6 +59,7 @@ def test_histogram_counts_every_weight_once_and_is_symmetric(weight, bins):
     assert (np.diff(found.edges) > 0).all()
 
 
+@settings(deadline=None)
 @given(weights, st.floats(0.125, 8))
 def test_histogram_of_scaled_weights(weight, factor):
     here = weight_histogram(weight, 16)
@@ -101,7 +103,7 @@ def test_cut_table_by_hand():
     assert cut_table(weight, ranks, [], histogram).shape == (0, 4)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(weights, st.lists(st.integers(0, 1300), max_size=12), st.integers(0, 2**31))
 def test_cut_table_is_the_histogram_of_what_goes(weight, cuts, seed):
     generator = torch.Generator().manual_seed(seed)
