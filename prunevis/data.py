@@ -7,7 +7,7 @@ Everything below the session works on `Examples`: two tensors in memory. A `Data
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -126,7 +126,7 @@ def as_examples(
     if isinstance(data, Examples):
         examples = data
     elif isinstance(data, (tuple, list)) and len(data) == 2 and isinstance(data[0], Tensor):
-        examples = Examples(data[0], torch.as_tensor(data[1]))
+        examples = Examples(data[0], _as_targets(data[1], where))
     elif isinstance(data, DataLoader):
         examples, note = _read_batches(data, where)
     elif isinstance(data, Dataset) and not isinstance(data, IterableDataset):
@@ -134,8 +134,8 @@ def as_examples(
     else:
         raise DataError(
             "These data are of a kind that cannot be read.",
-            expected="a pair of tensors (inputs, targets), a Dataset, a DataLoader or prunevis.Data",
-            got=type(data).__name__,
+            expected="a pair of tensors (inputs, targets), a Dataset, a DataLoader or
+            prunevis.Data", got=type(data).__name__,
             where=where,
         )
     return _checked(examples, where, num_classes), note
@@ -151,13 +151,15 @@ def _read_batches(loader: Iterable[Any], where: str) -> tuple[Examples, str]:
             full = True
             break
         inputs.append(x.detach())
-        targets.append(torch.as_tensor(y).detach().reshape(-1))
+        targets.append(torch.atleast_1d(_as_targets(y, where)))
         size += x.nbytes
     if not inputs:
         raise DataError(
-            "The loader gives no batch.", where=where, fix="Give a loader with at least one example."
+            "The loader gives no batch.",
+            where=where,
+            fix="Give a loader with at least one example.",
         )
-    examples = Examples(torch.cat(inputs), torch.cat(targets))
+    examples = Examples(_joined(torch.cat, inputs, where), torch.cat(targets))
     return examples, _left_out_note(examples.count, None) if full else ""
 
 
@@ -172,17 +174,38 @@ def _read_dataset(dataset: Any, where: str) -> tuple[Examples, str]:
         generator = torch.Generator().manual_seed(0)
         order = torch.randperm(total, generator=generator)[:keep].sort().values.tolist()
     pairs = [_pair(dataset[i], where) for i in order]
+    inputs = _joined(torch.stack, [x for x, _ in pairs], where)
+    targets = _as_targets([y for _, y in pairs], where)
+    return Examples(inputs, targets), _left_out_note(keep, total) if keep < total else ""
+
+
+def _joined(join: Callable[[list[Tensor]], Tensor], parts: list[Tensor], where: str) -> Tensor:
     try:
-        inputs = torch.stack([x for x, _ in pairs])
+        return join(parts)
     except RuntimeError as error:
         raise DataError(
-            "The examples of the dataset differ in shape.",
-            expected=f"every input {tuple(pairs[0][0].shape)}",
+            "The examples differ in shape.",
+            expected=f"every one {tuple(parts[0].shape)}, as the first",
             where=where,
             fix="Resize them to one shape, or give a DataLoader that pads.",
         ) from error
-    targets = torch.as_tensor([int(torch.as_tensor(y).item()) for _, y in pairs])
-    return Examples(inputs, targets), _left_out_note(keep, total) if keep < total else ""
+
+
+def _as_targets(values: Any, where: str) -> Tensor:
+    """Return targets as a tensor, still of any shape and type; a list is stacked."""
+    try:
+        if isinstance(values, list):
+            return torch.stack([torch.as_tensor(y).detach() for y in values])
+        return torch.as_tensor(values).detach()
+    except (TypeError, ValueError, RuntimeError) as error:
+        first = values[0] if isinstance(values, (list, tuple)) and values else values
+        raise DataError(
+            "The targets are not class indices.",
+            expected="whole numbers from 0",
+            got=type(first).__name__,
+            where=where,
+            fix="Give each class a number.",
+        ) from error
 
 
 def _pair(item: Any, where: str) -> tuple[Tensor, Any]:
