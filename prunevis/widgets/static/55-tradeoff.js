@@ -85,7 +85,8 @@ function tradeoffPanel(root, bus) {
           tickText(t, axis.kind)));
     }
     grid.append(s("text", { class: "pv-axis pv-axis-title", x: (PLOT.left + width - PLOT.right) / 2, y: height - 6,
-      "text-anchor": "middle" }, `${axis.text(at.table)}; each step to the left is a factor (log scale)`));
+      "text-anchor": "middle" }, width < 560 ? `${axis.text(at.table)} (log scale)`
+        : `${axis.text(at.table)}; each step to the left is a factor (log scale)`));
     const has = known(base) && known(at.base.accuracy);
     for (const node of [start, startText]) setAttr(node, "visibility", has ? null : "hidden");
     if (!has) return;
