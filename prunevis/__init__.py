@@ -45,7 +45,52 @@ _HOME = {
 _MODULES = ("plots", "testing")
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = [*sorted(_WHERE), *_MODULES, "__version__"]
+__all__ = [
+    "CRITERIA",
+    "DATASETS",
+    "MODELS",
+    "AccuracyEstimate",
+    "CostModel",
+    "Criterion",
+    "Data",
+    "DataError",
+    "Evaluation",
+    "Examples",
+    "Explorer",
+    "FineTuneProgress",
+    "ModelCost",
+    "ModelError",
+    "ModelGraph",
+    "NonFiniteError",
+    "NothingToPruneError",
+    "Pruned",
+    "PrunevisError",
+    "PruningPlan",
+    "PruningSpec",
+    "Ranking",
+    "SpecError",
+    "Statistics",
+    "TraceError",
+    "UnknownNameError",
+    "__version__",
+    "collect_statistics",
+    "cost",
+    "estimate_accuracy",
+    "evaluate",
+    "explore",
+    "fine_tune",
+    "load_data",
+    "load_model",
+    "masked",
+    "plots",
+    "prune",
+    "rank",
+    "remove",
+    "sensitivity",
+    "testing",
+    "trace",
+    "tradeoff",
+]
 
 if TYPE_CHECKING:
     from prunevis import plots, testing

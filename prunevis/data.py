@@ -134,8 +134,8 @@ def as_examples(
     else:
         raise DataError(
             "These data are of a kind that cannot be read.",
-            expected="a pair of tensors (inputs, targets), a Dataset, a DataLoader or
-            prunevis.Data", got=type(data).__name__,
+            expected="a pair of tensors (inputs, targets), a Dataset, a DataLoader or Data",
+            got=type(data).__name__,
             where=where,
         )
     return _checked(examples, where, num_classes), note

@@ -7,9 +7,9 @@
     │   ├── TraceError        its forward could not be traced, or took another path than traced
     │   ├── NonFiniteError    NaN or infinite weights or outputs
     │   └── NothingToPruneError
-    ├── DataError             the data do not fit: shapes, labels, device, nothing in them
-    ├── SpecError             a request that cannot be met: sparsity, layer names, criterion  (also ValueError)
-    └── UnknownNameError      not in a registry                                               (also KeyError)
+    ├── DataError             the data do not fit: shapes, labels, nothing in them
+    ├── SpecError             a request that cannot be met (also ValueError)
+    └── UnknownNameError      not in a registry (also KeyError)
 
 Every message says what is wrong, and where it helps: what was expected, what was got, where, and
 what to do. `PrunevisError.problem` keeps the first sentence alone, for a page with little room.

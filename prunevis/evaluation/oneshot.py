@@ -141,10 +141,7 @@ def prune(
     before = evaluate(model, checked.test)
     ranking = rank(model, spec, graph=graph, statistics=statistics, data=checked)
     plan = ranking.plan()
-    if plan.granularity == "unit":
-        pruned = remove(model, plan)
-    else:
-        pruned = _zeroed(model, plan)
+    pruned = remove(model, plan) if plan.granularity == "unit" else _zeroed(model, plan)
     costs = CostModel(graph)
     return Pruned(
         model=pruned,

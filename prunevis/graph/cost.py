@@ -99,8 +99,10 @@ class ModelCost:
     @property
     def storage(self) -> str:
         """Which of them it is: "dense", "bitmask" or "csr"."""
-        return "dense" if self.bytes == self.dense_bytes else (
-            "bitmask" if self.bytes == self.bitmask_bytes else "csr"
+        return (
+            "dense"
+            if self.bytes == self.dense_bytes
+            else ("bitmask" if self.bytes == self.bitmask_bytes else "csr")
         )
 
     @property
@@ -168,9 +170,7 @@ class CostModel:
             shapes[tensor] = tuple(shape)
         return self._total({}, shapes)
 
-    def _total(
-        self, zeros: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]
-    ) -> ModelCost:
+    def _total(self, zeros: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]) -> ModelCost:
         params = nonzero = dense = bitmask = csr = base_params = 0
         left: dict[str, int] = {}
         for name, info in self.graph.tensors.items():

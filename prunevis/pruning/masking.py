@@ -1,7 +1,7 @@
 """Zeros, reversibly: what a plan sets to zero, and a model that runs with it.
 
-A unit is masked by zeroing everything that is its own: the rows that compute it, its scale and
-shift, and the columns that read it. Then the masked model gives what the removed one gives, whatever
+A unit is masked by zeroing all that is its own: the rows that compute it, its scale and shift, and
+the columns that read it. Then the masked model gives what the removed one gives, whatever
 the activation function makes of zero, except where a normalisation spans the pruned axis.
 """
 

@@ -25,8 +25,8 @@ class PruningPlan:
     spec
         What was asked, with the sparsity of this plan.
     ranks
-        By layer name (granularity "weight": integers, shape of the weight) or by group name ("unit":
-        integers, shape (units,)): the place of each in the order of removal, 0 first.
+        By layer name (granularity "weight": integers, shape of the weight) or by group name
+        ("unit": integers, shape (units,)): the place of each in the order of removal, 0 first.
     cuts
         By the same names: everything with a rank below the cut goes.
     removed, total
@@ -48,7 +48,7 @@ class PruningPlan:
 
     @property
     def granularity(self) -> str:
-        """"weight" or "unit"."""
+        """ "weight" or "unit"."""
         return self.spec.granularity
 
     @property
@@ -58,7 +58,7 @@ class PruningPlan:
 
     @property
     def achieved_sparsity(self) -> float:
-        """Removed / prunable, as it came out; differs by rounding and because no layer is emptied."""
+        """Removed / prunable as it came out: rounded, and no layer is emptied."""
         return self.num_removed / max(1, self.num_prunable)
 
     @property

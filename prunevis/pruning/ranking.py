@@ -10,8 +10,6 @@ each layer is put last, so that no layer is ever emptied.
 
 from __future__ import annotations
 
-import difflib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,10 +17,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunevis.criteria import CRITERIA, Criterion, ScoreContext
-from prunevis.errors import ModelError, NonFiniteError, NothingToPruneError, SpecError
-from prunevis.graph.layers import LayerInfo, ModelGraph
+from prunevis.criteria import CRITERIA, ScoreContext
+from prunevis.errors import NothingToPruneError, SpecError
+from prunevis.graph.layers import ModelGraph
 from prunevis.pruning.plan import PruningPlan
+from prunevis.pruning.scoring import (
+    collected,
+    score_units,
+    score_weights,
+    tensors_of,
+    traced,
+)
 from prunevis.pruning.spec import PruningSpec, check_sparsity
 
 
@@ -64,9 +69,7 @@ class Ranking:
         pool_total = sum(self.importance[n].numel() for n in self._pooled)
         pool_gone = sum(self.already[n] for n in self._pooled)
         # one weight or unit of each layer always stays
-        pool_cut = min(
-            max(round(sparsity * pool_total), pool_gone), pool_total - len(self._pooled)
-        )
+        pool_cut = min(max(round(sparsity * pool_total), pool_gone), pool_total - len(self._pooled))
         cuts: dict[str, int] = {}
         removed: dict[str, int] = {}
         for name, scores in self.importance.items():
@@ -170,7 +173,7 @@ def rank(
     spec = PruningSpec() if spec is None else spec
     criterion = CRITERIA[spec.criterion]()
     if graph is None:
-        graph = _traced(model, data)
+        graph = traced(model, data)
     if spec.granularity not in criterion.granularities:
         able = ", ".join(n for n, c in CRITERIA.items() if spec.granularity in c.granularities)
         raise SpecError(
@@ -178,18 +181,18 @@ def rank(
             fix=f"For granularity {spec.granularity!r} choose one of: {able}.",
         )
     if {"activations", "correlation"} & set(criterion.needs) and statistics is None:
-        statistics = _collected(model, data, graph, spec)
+        statistics = collected(model, data, graph, spec)
     context = ScoreContext(
         graph=graph,
-        tensors=_tensors(model, graph),
+        tensors=tensors_of(model, graph),
         statistics=statistics,
         granularity=spec.granularity,
         seed=spec.seed,
     )
     if spec.granularity == "weight":
-        importance, already, skipped = _score_weights(criterion, context, spec)
+        importance, already, skipped = score_weights(criterion, context, spec)
     else:
-        importance, already, skipped = _score_units(criterion, context, spec)
+        importance, already, skipped = score_units(criterion, context, spec)
     if not importance:
         reasons = " ".join(f"`{name}`: {why}" for name, why in list(skipped.items())[:3])
         raise NothingToPruneError(
@@ -200,170 +203,6 @@ def rank(
     return _ordered(graph, spec, importance, already, skipped)
 
 
-def _traced(model: nn.Module, data: Any) -> ModelGraph:
-    from prunevis.data import as_examples
-    from prunevis.graph import trace
-
-    if data is None:
-        raise SpecError(
-            "The network has not been traced.",
-            fix="Pass graph=trace(model, example_input), or data to take an example from.",
-        )
-    examples, _ = as_examples(data)
-    return trace(model, examples.inputs[:1])
-
-
-def _collected(model: nn.Module, data: Any, graph: ModelGraph, spec: PruningSpec) -> Any:
-    from prunevis.statistics import collect_statistics
-
-    if data is None:
-        raise SpecError(
-            f"The criterion {spec.criterion!r} looks at activations, and there are no data.",
-            fix="Pass statistics=collect_statistics(model, data), or data.",
-        )
-    return collect_statistics(model, data, graph=graph)
-
-
-def _tensors(model: nn.Module, graph: ModelGraph) -> dict[str, Tensor]:
-    found = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    tensors: dict[str, Tensor] = {}
-    for name, info in graph.tensors.items():
-        tensor = found.get(name)
-        if tensor is None or tuple(tensor.shape) != info.shape:
-            raise ModelError(
-                "This graph belongs to another network.",
-                expected=f"{name} of shape {info.shape}",
-                got="no such tensor" if tensor is None else tuple(tensor.shape),
-                fix="Trace the network again after changing it.",
-            )
-        tensors[name] = tensor.detach()
-    return tensors
-
-
-def _wanted(graph: ModelGraph, spec: PruningSpec) -> list[LayerInfo]:
-    """Layers that were asked for by name, in the order of the graph; all if none were named."""
-    names = spec.layer_names
-    if names is None:
-        return list(graph.layers.values())
-    for name in names:
-        if name not in graph.layers:
-            near = difflib.get_close_matches(name, graph.layers, n=1)
-            never = " It is in the model, but its forward never reaches it."
-            raise SpecError(
-                f"There is no layer called {name!r}." + (never if name in graph.untraced else ""),
-                fix=(f"Did you mean {near[0]!r}? " if near else "")
-                + f"Layers: {', '.join(graph.layers)}.",
-            )
-    return [layer for name, layer in graph.layers.items() if name in set(names)]
-
-
-def _check_scores(layer: LayerInfo, scores: Tensor, shape: tuple[int, ...], by: str) -> Tensor:
-    if tuple(scores.shape) != shape:
-        raise SpecError(
-            f"The criterion {by!r} gave scores of the wrong shape.",
-            expected=shape,
-            got=tuple(scores.shape),
-            where=layer.name,
-        )
-    scores = scores.detach()
-    if not bool(torch.isfinite(scores).all()):
-        raise NonFiniteError(
-            f"The criterion {by!r} gave NaN or infinite scores.",
-            where=layer.name,
-            fix="Check the layer's weights and the data for NaN.",
-        )
-    return scores
-
-
-def _score_weights(
-    criterion: Criterion, context: ScoreContext, spec: PruningSpec
-) -> tuple[dict[str, Tensor], dict[str, int], dict[str, str]]:
-    importance: dict[str, Tensor] = {}
-    already: dict[str, int] = {}
-    skipped: dict[str, str] = {}
-    seen: set[str] = set()
-    for layer in _wanted(context.graph, spec):
-        reason = layer.weight_reason
-        if reason is None and layer.is_output and spec.layers is None:
-            continue
-        if reason is None and layer.weight in seen:
-            reason = "It shares its weight with a layer that is already chosen."
-        reason = reason or criterion.unavailable_for(layer, context.graph)
-        if reason is None:
-            weight = context.tensors[layer.weight]
-            scores = criterion.score(layer, context)
-            importance[layer.name] = _check_scores(
-                layer, scores, layer.weight_shape, spec.criterion
-            )
-            already[layer.name] = min(int((weight == 0).sum()), weight.numel() - 1)
-            if already[layer.name]:
-                lowest = torch.finfo(scores.dtype).min
-                importance[layer.name] = scores.masked_fill(weight == 0, lowest)
-            seen.add(layer.weight)
-        elif spec.layers is not None:
-            raise SpecError(f"The weights of `{layer.name}` cannot be pruned. {reason}")
-        else:
-            skipped[layer.name] = reason
-    return importance, already, skipped
-
-
-def _score_units(
-    criterion: Criterion, context: ScoreContext, spec: PruningSpec
-) -> tuple[dict[str, Tensor], dict[str, int], dict[str, str]]:
-    graph = context.graph
-    importance: dict[str, Tensor] = {}
-    skipped: dict[str, str] = {}
-    for layer in _wanted(graph, spec):
-        group = graph.groups.get(layer.group) if layer.group else None
-        asked = spec.layers is not None
-        # being the output is the one reason that asking by name lifts
-        output = group is not None and group.is_output
-        reason = layer.reason if group is None else group.reason
-        if group is None or (reason is not None and not (output and asked)):
-            if asked:
-                raise SpecError(
-                    f"The units of `{layer.name}` cannot be pruned. {reason or 'They form no group.'}"
-                )
-            if not output:
-                skipped[layer.name] = reason or "Its units form no group."
-            continue
-        if group.name in importance or group.name in skipped:
-            continue
-        total, count, why = torch.zeros(group.size), 0, ""
-        for producer in group.producers:
-            info = graph.layers[producer]
-            unable = criterion.unavailable_for(info, graph)
-            if unable is not None:
-                why = unable
-                continue
-            scores = criterion.score(info, context)
-            scores = _check_scores(info, scores, (info.num_units,), spec.criterion)
-            total.index_add_(0, _unit_map(graph, info), scores.float().cpu())
-            count += 1
-        if count:
-            importance[group.name] = total / count
-        elif asked:
-            raise SpecError(f"`{layer.name}` has no score by {spec.criterion!r}. {why}")
-        else:
-            skipped[layer.name] = why
-    if spec.scope == "global":
-        importance = {name: _normalised(scores) for name, scores in importance.items()}
-    return importance, dict.fromkeys(importance, 0), skipped
-
-
-def _unit_map(graph: ModelGraph, layer: LayerInfo) -> Tensor:
-    """Unit of the layer's group at each of the layer's outputs."""
-    for member in graph.groups[str(layer.group)].members:
-        if member.tensor == layer.weight and member.role == "producer":
-            return member.units
-    raise ModelError(f"`{layer.name}` computes no unit of the group {layer.group!r}.")
-
-
-def _normalised(scores: Tensor) -> Tensor:
-    norm = float(scores.double().norm())
-    return scores / norm if norm > 0 and math.isfinite(norm) else scores
-
-
 def _ordered(
     graph: ModelGraph,
     spec: PruningSpec,
@@ -372,10 +211,8 @@ def _ordered(
     skipped: dict[str, str],
 ) -> Ranking:
     own = spec.own_sparsity
-    if spec.granularity == "unit":
-        fixed = {graph.layers[name].group for name in own}
-    else:
-        fixed = set(own)
+    unit = spec.granularity == "unit"
+    fixed = {graph.layers[name].group for name in own} if unit else set(own)
     pool = [n for n in importance if n not in fixed] if spec.scope == "global" else []
     pools = [pool] if pool else []
     pools += [[name] for name in importance if name not in set(pool)]
@@ -412,7 +249,7 @@ def _ordered(
 
 
 def _best_of_each(importance: Mapping[str, Tensor], names: list[str], flat: Tensor) -> Tensor:
-    """Index into `flat` of the last-removed entry of each layer: its highest, the last of equals."""
+    """Index into `flat` of each layer's last entry to go: its highest, the last of equals."""
     best, start = [], 0
     for name in names:
         count = importance[name].numel()

@@ -1,8 +1,8 @@
 """The use cases: what a person can do, each one method, each called on the worker thread.
 
 A method changes the session's snapshots and starts the jobs that follow from the change; the jobs
-themselves stand in `prunevis.session.measuring` and `prunevis.session.tuning`. Whatever arrives from
-a browser is checked here, not there.
+themselves stand in `prunevis.session.measuring` and `prunevis.session.tuning`. Whatever arrives
+from a browser is checked here, not there.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from typing import Any
 
 from torch import nn
 
-from prunevis.criteria import CRITERIA
 from prunevis.data import Data
 from prunevis.errors import PrunevisError, SpecError
 from prunevis.evaluation import Sampler
-from prunevis.pruning import GRANULARITIES, SCOPES, candidate, check_sparsity
-from prunevis.session import measuring, tuning
+from prunevis.pruning import candidate, check_sparsity
+from prunevis.session import choices, measuring, tuning
 from prunevis.session.jobs import BACKGROUND, LONG, NOW, SOON, Worker
 from prunevis.session.opening import open_network
 from prunevis.session.state import (
@@ -39,8 +38,6 @@ from prunevis.session.tables import POSITIONS, Curves, build_table
 MAX_STAGES = 20
 #: Positions typed in between the slider's own that are kept.
 MAX_EXTRA = 20
-
-TABS = ("weights", "neurons", "redundancy", "tradeoff", "layers", "fine_tune")
 
 
 class Controller:
@@ -86,8 +83,8 @@ class Controller:
         session.fine_tuning, session.scan = FineTuning(), Scan()
         session.statistics = session.table = session.curve = None
         session.network = network
-        setting = measuring.usable(network.stage.graph, replace(session.setting, own=()))
-        session.setting = replace(setting, ticked=measuring.prunable(network.stage, setting))
+        setting = choices.usable(network.stage.graph, replace(session.setting, own=()))
+        session.setting = replace(setting, ticked=choices.prunable(network.stage, setting))
         layers = list(network.stage.graph.layers)
         session.view = replace(session.view, layer=_busiest(network.stage), unit=None)
         session.position = 0.0
@@ -115,60 +112,21 @@ class Controller:
 
     def choose(self, what: str, value: Any) -> None:
         """Choose a granularity, criterion, scope or seed."""
-        setting = self.session.setting
-        if what == "seed":
-            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**31:
-                raise SpecError("A seed is a whole number from 0.", got=repr(value)[:40])
-        else:
-            allowed: Any = {
-                "granularity": GRANULARITIES,
-                "criterion": tuple(CRITERIA),
-                "scope": SCOPES,
-            }[what]
-            if value not in allowed:
-                raise SpecError(
-                    f"There is no {what} {str(value)[:40]!r}.", expected=", ".join(allowed)
-                )
-        if getattr(setting, what) == value:
-            return
-        setting = replace(setting, **{what: value})
         network = self.session.network
-        if network is not None:
-            graph = network.stage.graph
-            if what == "granularity":
-                setting = measuring.usable(graph, replace(setting, own=()))
-                setting = replace(setting, ticked=measuring.prunable(network.stage, setting))
-            elif what == "criterion":
-                measuring.check_usable(graph, setting)
-        self._set(setting)
+        stage = None if network is None else network.stage
+        self._set(choices.chosen(stage, self.session.setting, what, value))
 
     def tick(self, layer: Any, on: bool) -> None:
         """Let a layer, and those whose units leave with it, take part or not."""
-        stage = self._stage()
-        together = measuring.together(stage.graph, self.session.setting, self._layer(layer))
-        ticked = set(self.session.setting.ticked)
-        ticked = ticked | set(together) if on else ticked - set(together)
-        own = tuple((n, v) for n, v in self.session.setting.own if n in ticked)
-        in_order = tuple(n for n in stage.graph.layers if n in ticked)
-        self._set(replace(self.session.setting, ticked=in_order, own=own))
+        self._set(choices.ticked(self._stage(), self.session.setting, layer, on))
 
-    def own(self, layer: Any, value: float | None) -> None:
+    def own(self, layer: Any, value: Any) -> None:
         """Give a layer a sparsity of its own, or None to follow the slider again."""
-        stage, setting = self._stage(), self.session.setting
-        together = measuring.together(stage.graph, setting, self._layer(layer))
-        own = {n: v for n, v in setting.own if n not in together}
-        if value is not None:
-            own |= dict.fromkeys(together, check_sparsity(value, f"own value of {layer}"))
-        ticked = set(setting.ticked) | (set(together) if value is not None else set())
-        self._set(
-            replace(
-                setting,
-                own=tuple((n, own[n]) for n in stage.graph.layers if n in own),
-                ticked=tuple(n for n in stage.graph.layers if n in ticked),
-            )
-        )
+        self._set(choices.with_own(self._stage(), self.session.setting, layer, value))
 
     def _set(self, setting: Setting) -> None:
+        if setting == self.session.setting:
+            return
         self.session.setting = setting
         self.session.scan = Scan()
         self.refresh()
@@ -242,19 +200,15 @@ class Controller:
 
     def look(self, **change: Any) -> None:
         """Look at another layer, unit, tab or in another colour scheme."""
-        view = self.session.view
-        if "layer" in change:
-            change = {"layer": self._layer(change["layer"]), "unit": None}
-        if "tab" in change and change["tab"] not in TABS:
-            raise SpecError(f"There is no tab {str(change['tab'])[:40]!r}.")
-        if "theme" in change and change["theme"] not in ("light", "dark"):
-            raise SpecError(f"There is no theme {str(change['theme'])[:40]!r}.")
-        if change.get("unit") is not None:
-            units = self._stage().graph.layers[view.layer].num_units
-            unit = change["unit"]
-            if not isinstance(unit, int) or isinstance(unit, bool) or not 0 <= unit < units:
-                raise SpecError(f"`{view.layer}` has no unit {str(unit)[:20]}.", expected=units)
-        self.session.view = replace(view, **change)
+        network, view = self.session.network, self.session.view
+        if network is not None:
+            self.session.view = choices.looking(network.stage, view, change)
+        elif set(change) <= {"tab", "theme"}:
+            # the page names its tab and colour scheme before anything is loaded
+            choices.check_look(change)
+            self.session.view = replace(view, **change)
+        else:
+            raise SpecError("No network is open yet.")
         if self.session.view.tab in ("neurons", "redundancy"):
             self.need_statistics()
 
@@ -312,8 +266,8 @@ class Controller:
         session.scan = Scan()
         session.statistics = None
         session.network = network
-        setting = measuring.usable(network.stage.graph, session.setting)
-        allowed = set(measuring.prunable(network.stage, setting, outputs=True))
+        setting = choices.usable(network.stage.graph, session.setting)
+        allowed = set(choices.prunable(network.stage, setting, outputs=True))
         ticked = tuple(n for n in setting.ticked if n in allowed)
         session.setting = replace(setting, ticked=ticked)
         session.view = replace(session.view, unit=None)
@@ -409,11 +363,6 @@ class Controller:
         if self.session.network is None:
             raise SpecError("No network is open yet.")
         return self.session.network.stage
-
-    def _layer(self, name: Any) -> str:
-        if not isinstance(name, str) or name not in self._stage().graph.layers:
-            raise SpecError(f"There is no layer called {str(name)[:80]!r}.")
-        return name
 
     def sampler(self, stage: Stage) -> Sampler:
         """Return the order of images for candidates of `stage`, made once."""

@@ -1,10 +1,10 @@
 """One worker thread that owns the session, the model and all drawing.
 
 Callbacks of widgets arrive on whatever thread the kernel likes (the main one, or a subshell's), so
-they only post: a *request* is a short function, a *job* is a generator that does at most about 50 ms
-of work between two yields. The worker runs requests first, then one step of the most urgent job, and
-looks again. So a slider move waits for one step at most, and long work never has to be broken off in
-the middle: closing its generator is enough.
+they only post: a *request* is a short function, a *job* is a generator that does at most about 50
+ms of work between two yields. The worker runs requests first, then one step of the most urgent job,
+and looks again. So a slider move waits for one step at most, and long work never has to be broken
+off in the middle: closing its generator is enough.
 
 Newest wins: a request or job posted under a name that is still waiting replaces it.
 """

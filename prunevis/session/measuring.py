@@ -1,4 +1,4 @@
-"""The jobs that find out: rankings, accuracies, statistics, sensitivities; and what may be chosen.
+"""The jobs that find out: rankings, accuracies, statistics, sensitivities.
 
 Each job is a generator that works about 50 ms between two yields, so that a slider move never waits
 longer. Jobs read the session and hand what they found to the controller.
@@ -7,15 +7,12 @@ longer. Jobs read the session and hand what they found to the controller.
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from prunevis.criteria import CRITERIA
-from prunevis.errors import SpecError
 from prunevis.evaluation import AccuracyEstimate, Evaluation, coarse_to_fine, sensitivity_steps
-from prunevis.graph.layers import LayerInfo, ModelGraph
 from prunevis.pruning import rank
-from prunevis.session.state import Scan, Setting, Stage, Status, Table
+from prunevis.session.state import Scan, Status, Table
 from prunevis.statistics import collect_steps
 
 if TYPE_CHECKING:
@@ -31,77 +28,6 @@ def exact(evaluation: Evaluation) -> AccuracyEstimate:
     """Return an evaluation in the form of an estimate."""
     value, total = evaluation.accuracy, evaluation.total
     return AccuracyEstimate(value, value, value, total, total, True)
-
-
-# -- what may be chosen ------------------------------------------------------------------------------
-
-
-def why_not(graph: ModelGraph, setting: Setting, layer: LayerInfo) -> str | None:
-    """Return why `layer` cannot be pruned under `setting`, one sentence, or None if it can.
-
-    Units of the output layer are the classes, so they stay; its weights may be asked for.
-    """
-    if setting.granularity == "weight":
-        return layer.weight_reason
-    if layer.reason is not None:
-        return layer.reason
-    group = graph.groups.get(layer.group or "")
-    if group is None:
-        return "Its units form no group that could leave."
-    if group.reason is not None:
-        return group.reason
-    criterion = CRITERIA[setting.criterion]()
-    reasons = [criterion.unavailable_for(graph.layers[p], graph) for p in group.producers]
-    return None if any(reason is None for reason in reasons) else reasons[0]
-
-
-def prunable(stage: Stage, setting: Setting, outputs: bool = False) -> tuple[str, ...]:
-    """Return the layers that can be pruned under `setting`, the output layer only if `outputs`."""
-    return tuple(
-        name
-        for name, layer in stage.graph.layers.items()
-        if (outputs or not layer.is_output) and why_not(stage.graph, setting, layer) is None
-    )
-
-
-def together(graph: ModelGraph, setting: Setting, layer: str) -> tuple[str, ...]:
-    """Return the layers that must be ticked with `layer`: those whose units leave with its own."""
-    info = graph.layers[layer]
-    reason = why_not(graph, setting, info)
-    if reason is not None:
-        raise SpecError(f"`{layer}` cannot be pruned. {reason}")
-    if setting.granularity == "weight" or info.group is None:
-        return (layer,)
-    return graph.groups[info.group].producers
-
-
-def unavailable(graph: ModelGraph, setting: Setting, criterion: str) -> str | None:
-    """Return why `criterion` cannot be chosen, or None if it can."""
-    entry = CRITERIA[criterion]()
-    if setting.granularity not in entry.granularities:
-        return f"It does not score single {setting.granularity}s."
-    return entry.unavailable(graph)
-
-
-def check_usable(graph: ModelGraph, setting: Setting) -> None:
-    """Raise SpecError if the chosen criterion cannot be used on this network."""
-    reason = unavailable(graph, setting, setting.criterion)
-    if reason is not None:
-        raise SpecError(f"{CRITERIA[setting.criterion].label} cannot be used here. {reason}")
-
-
-def usable(graph: ModelGraph, setting: Setting) -> Setting:
-    """Return `setting` with a criterion that can be used on this network, the same if it can."""
-    if unavailable(graph, setting, setting.criterion) is None:
-        return setting
-    preferred = ["magnitude", "l2", "l1", *CRITERIA]
-    for name in preferred:
-        if name in CRITERIA and unavailable(graph, setting, name) is None:
-            return replace(setting, criterion=name)
-    return setting
-
-
-# -- jobs --------------------------------------------------------------------------------------------
 
 
 def rank_setting(controller: Controller) -> Steps:
@@ -190,9 +116,6 @@ def scan(controller: Controller) -> Steps:
         )
         controller.show_status()
         yield
-
-
-# -- in words ----------------------------------------------------------------------------------------
 
 
 def status(controller: Controller) -> Status:

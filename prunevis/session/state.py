@@ -18,7 +18,6 @@ from prunevis.evaluation import AccuracyEstimate, Evaluation, Sensitivity
 from prunevis.graph.cost import CostModel, ModelCost
 from prunevis.graph.layers import ModelGraph
 from prunevis.pruning import PruningSpec, Ranking
-from prunevis.statistics import Statistics
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 The browser answers by itself. Python sends tables once (what every slider position costs, what each
 histogram bin loses there); a move is a look-up and one animation frame. Python then fills in what
-only it can know: accuracy, statistics, figures. Nothing here computes; slices are plain JSON made by
-`prunevis.app.views`, and whatever the browser sends is checked there before it is believed.
+only it can know: accuracy, statistics, figures. Nothing here computes; slices are plain JSON made
+by `prunevis.app.views`, and whatever the browser sends is checked there before it is believed.
 
-The scripts in `static/` are joined in the order of their names into one ES module; there is no build
-step. Each panel is one file with one function ``xxxPanel(root, model, bus)``.
+The scripts in `static/` are joined in the order of their names into one ES module; there is no
+build step. Each panel is one file with one function ``xxxPanel(root, model, bus)``.
 
 Slices (Python → browser)
 -------------------------
@@ -18,10 +18,10 @@ Slices (Python → browser)
     ``{models: [{name, label, detail}], model, granularities: [{name, label, help, disabled}],
     granularity, criteria: [{name, label, summary, formula, source, url, disabled}], criterion,
     scopes: [{name, label, help}], scope, seed, seed_shown, layer,
-    layers: [{name, kind, shape, params, share, ticked, own, disabled, is_output, together: [name]}]}``
-    where `disabled` is null or the reason in words, `own` null or a sparsity in [0, 1), `share` of
-    all parameters in [0, 1], `layer` the layer that the views show, `together` the layers whose
-    units leave with this one's. `models` is empty for a person's own network.
+    layers: [{name, kind, shape, params, share, ticked, own, disabled, is_output, together:
+    [name]}]}`` where `disabled` is null or the reason in words, `own` null or a sparsity in [0, 1),
+    `share` of all parameters in [0, 1], `layer` the layer that the views show, `together` the
+    layers whose units leave with this one's. `models` is empty for a person's own network.
 ``table``
     What each slider position costs: ``{key, granularity, sparsity: [K], achieved: [K], params: [K],
     bytes: [K], storage: [K of "dense" | "bitmask" | "csr"], dense_bytes: [K],

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from prunevis.criteria import CRITERIA
-from prunevis.session.measuring import unavailable, why_not
+from prunevis.session.choices import unavailable, why_not
 from prunevis.session.state import Session
 
 GRANULARITIES = (

@@ -43,12 +43,13 @@ def weights(session: Session) -> dict[str, Any]:
         f"from {summary.minimum:+.3f} to {summary.maximum:+.3f}{zeros}",
     }
     if table is None or table.stage is not stage:
-        return slice_ | {"cut": b"", "threshold": None, "removed": [], "key": ""}
+        return slice_ | {"cut": b"", "K": 0, "threshold": None, "removed": [], "key": ""}
     cut = _cut(table, layer, weight, histogram)
     by_magnitude = table.setting.criterion == "magnitude" and name in table.thresholds[0]
     threshold = [t.get(name) for t in table.thresholds] if by_magnitude else None
     return slice_ | {
         "cut": cut.astype("<u4").tobytes(),
+        "K": len(table.sparsity),
         "threshold": None if threshold is None else [_shown(t) for t in threshold],
         "removed": cut.sum(1).tolist(),
     }

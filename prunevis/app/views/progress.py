@@ -44,7 +44,9 @@ def problem(session: Session, *, with_detail: bool) -> dict[str, Any]:
         return {}
     return {
         "id": found.number,
-        "text": found.text if with_detail or not found.text.startswith("Unexpected") else UNEXPECTED,
+        "text": found.text
+        if with_detail or not found.text.startswith("Unexpected")
+        else UNEXPECTED,
         "fix": found.fix,
         "detail": found.detail if with_detail else "",
     }

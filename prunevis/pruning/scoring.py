@@ -1,0 +1,183 @@
+"""Scores of all layers or groups that were asked for, and why others have none."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prunevis.criteria import Criterion, ScoreContext
+from prunevis.errors import ModelError, NonFiniteError, SpecError
+from prunevis.graph.layers import LayerInfo, ModelGraph
+from prunevis.pruning.spec import PruningSpec
+
+
+def traced(model: nn.Module, data: Any) -> ModelGraph:
+    """Return the graph of `model`, traced with an example of `data`."""
+    from prunevis.data import as_examples
+    from prunevis.graph import trace
+
+    if data is None:
+        raise SpecError(
+            "The network has not been traced.",
+            fix="Pass graph=trace(model, example_input), or data to take an example from.",
+        )
+    examples, _ = as_examples(data)
+    return trace(model, examples.inputs[:1])
+
+
+def collected(model: nn.Module, data: Any, graph: ModelGraph, spec: PruningSpec) -> Any:
+    """Return statistics of `model` on `data`, or say that they are needed."""
+    from prunevis.statistics import collect_statistics
+
+    if data is None:
+        raise SpecError(
+            f"The criterion {spec.criterion!r} looks at activations, and there are no data.",
+            fix="Pass statistics=collect_statistics(model, data), or data.",
+        )
+    return collect_statistics(model, data, graph=graph)
+
+
+def tensors_of(model: nn.Module, graph: ModelGraph) -> dict[str, Tensor]:
+    """Return the tensors of `graph` from `model`, detached; ModelError if they do not fit."""
+    found = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    tensors: dict[str, Tensor] = {}
+    for name, info in graph.tensors.items():
+        tensor = found.get(name)
+        if tensor is None or tuple(tensor.shape) != info.shape:
+            raise ModelError(
+                "This graph belongs to another network.",
+                expected=f"{name} of shape {info.shape}",
+                got="no such tensor" if tensor is None else tuple(tensor.shape),
+                fix="Trace the network again after changing it.",
+            )
+        tensors[name] = tensor.detach()
+    return tensors
+
+
+def _wanted(graph: ModelGraph, spec: PruningSpec) -> list[LayerInfo]:
+    """Layers that were asked for by name, in the order of the graph; all if none were named."""
+    names = spec.layer_names
+    if names is None:
+        return list(graph.layers.values())
+    for name in names:
+        if name not in graph.layers:
+            near = difflib.get_close_matches(name, graph.layers, n=1)
+            never = " It is in the model, but its forward never reaches it."
+            raise SpecError(
+                f"There is no layer called {name!r}." + (never if name in graph.untraced else ""),
+                fix=(f"Did you mean {near[0]!r}? " if near else "")
+                + f"Layers: {', '.join(graph.layers)}.",
+            )
+    return [layer for name, layer in graph.layers.items() if name in set(names)]
+
+
+def _check_scores(layer: LayerInfo, scores: Tensor, shape: tuple[int, ...], by: str) -> Tensor:
+    if tuple(scores.shape) != shape:
+        raise SpecError(
+            f"The criterion {by!r} gave scores of the wrong shape.",
+            expected=shape,
+            got=tuple(scores.shape),
+            where=layer.name,
+        )
+    scores = scores.detach()
+    if not bool(torch.isfinite(scores).all()):
+        raise NonFiniteError(
+            f"The criterion {by!r} gave NaN or infinite scores.",
+            where=layer.name,
+            fix="Check the layer's weights and the data for NaN.",
+        )
+    return scores
+
+
+def score_weights(
+    criterion: Criterion, context: ScoreContext, spec: PruningSpec
+) -> tuple[dict[str, Tensor], dict[str, int], dict[str, str]]:
+    """Return importance and zeros already there by layer, and reasons of those left out."""
+    importance: dict[str, Tensor] = {}
+    already: dict[str, int] = {}
+    skipped: dict[str, str] = {}
+    seen: set[str] = set()
+    for layer in _wanted(context.graph, spec):
+        reason = layer.weight_reason
+        if reason is None and layer.is_output and spec.layers is None:
+            continue
+        if reason is None and layer.weight in seen:
+            reason = "It shares its weight with a layer that is already chosen."
+        reason = reason or criterion.unavailable_for(layer, context.graph)
+        if reason is None:
+            weight = context.tensors[layer.weight]
+            scores = criterion.score(layer, context)
+            importance[layer.name] = _check_scores(
+                layer, scores, layer.weight_shape, spec.criterion
+            )
+            already[layer.name] = min(int((weight == 0).sum()), weight.numel() - 1)
+            if already[layer.name]:
+                lowest = torch.finfo(scores.dtype).min
+                importance[layer.name] = scores.masked_fill(weight == 0, lowest)
+            seen.add(layer.weight)
+        elif spec.layers is not None:
+            raise SpecError(f"The weights of `{layer.name}` cannot be pruned. {reason}")
+        else:
+            skipped[layer.name] = reason
+    return importance, already, skipped
+
+
+def score_units(
+    criterion: Criterion, context: ScoreContext, spec: PruningSpec
+) -> tuple[dict[str, Tensor], dict[str, int], dict[str, str]]:
+    """Return the same by channel group; a group's importance is the mean over its producers."""
+    graph = context.graph
+    importance: dict[str, Tensor] = {}
+    skipped: dict[str, str] = {}
+    for layer in _wanted(graph, spec):
+        group = graph.groups.get(layer.group) if layer.group else None
+        asked = spec.layers is not None
+        # being the output is the one reason that asking by name lifts
+        output = group is not None and group.is_output
+        reason = layer.reason if group is None else group.reason
+        if group is None or (reason is not None and not (output and asked)):
+            if asked:
+                why = reason or "They form no group."
+                raise SpecError(f"The units of `{layer.name}` cannot be pruned. {why}")
+            if not output:
+                skipped[layer.name] = reason or "Its units form no group."
+            continue
+        if group.name in importance or group.name in skipped:
+            continue
+        total, count, why = torch.zeros(group.size), 0, ""
+        for producer in group.producers:
+            info = graph.layers[producer]
+            unable = criterion.unavailable_for(info, graph)
+            if unable is not None:
+                why = unable
+                continue
+            scores = criterion.score(info, context)
+            scores = _check_scores(info, scores, (info.num_units,), spec.criterion)
+            total.index_add_(0, _unit_map(graph, info), scores.float().cpu())
+            count += 1
+        if count:
+            importance[group.name] = total / count
+        elif asked:
+            raise SpecError(f"`{layer.name}` has no score by {spec.criterion!r}. {why}")
+        else:
+            skipped[layer.name] = why
+    if spec.scope == "global":
+        importance = {name: _normalised(scores) for name, scores in importance.items()}
+    return importance, dict.fromkeys(importance, 0), skipped
+
+
+def _unit_map(graph: ModelGraph, layer: LayerInfo) -> Tensor:
+    """Unit of the layer's group at each of the layer's outputs."""
+    for member in graph.groups[str(layer.group)].members:
+        if member.tensor == layer.weight and member.role == "producer":
+            return member.units
+    raise ModelError(f"`{layer.name}` computes no unit of the group {layer.group!r}.")
+
+
+def _normalised(scores: Tensor) -> Tensor:
+    norm = float(scores.double().norm())
+    return scores / norm if norm > 0 and math.isfinite(norm) else scores

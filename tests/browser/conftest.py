@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import servers
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    if not servers.CHROMIUM.exists():
+        pytest.skip("needs /usr/bin/chromium")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=str(servers.CHROMIUM), args=servers.ARGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """A running `prunevis demo`, with a short culling time."""
+    folder = tmp_path_factory.mktemp("demo")
+    port = servers.free_port()
+    with servers.running(servers.demo_command(port, "--cull", "4"), folder) as process:
+        address = f"http://127.0.0.1:{port}/"
+        log = folder / "server.log"
+        # wait for the line that a person waits for; the process ending is a failure at once
+        for _ in range(600):
+            if f"Open {address}" in log.read_text("utf-8"):
+                break
+            try:
+                process.wait(0.2)
+            except servers.subprocess.TimeoutExpired:
+                continue
+            pytest.fail(log.read_text("utf-8"))
+        yield {"address": address, "process": process, "log": log}
+
+
+@pytest.fixture
+def page(browser: Any, demo: dict[str, Any]) -> Iterator[Any]:
+    """The demo page, opened; nothing may have complained at the end."""
+    complaints: list[str] = []
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    found = context.new_page()
+    servers.watch(found, complaints)
+    found.goto(demo["address"], wait_until="commit")
+    servers.ready(found)
+    # the smallest network: these tests are about the page
+    if found.get_by_test_id("model").input_value() != "lenet-300-100":
+        found.get_by_test_id("model").select_option("lenet-300-100")
+        servers.until(found, "() => document.querySelector(\"[data-layer='fc3']\") !== null")
+    yield found
+    found.close(run_before_unload=True)
+    context.close()
+    assert complaints == []
