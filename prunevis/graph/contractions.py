@@ -28,7 +28,7 @@ def convolution(call: Call) -> Axes:
     if groups == 1:
         _read(call, channels, weight.axes[into])
     elif weight.shape[1] == 1 and groups == source.shape[1]:
-        out_ids = _depthwise(call, channels, weight, transposed)
+        out_ids = _depthwise(call, source, weight)
     else:
         out_ids = _grouped(call, channels, weight, groups, transposed)
     if isinstance(bias, Tensor):
@@ -41,16 +41,16 @@ def convolution(call: Call) -> Axes:
     return (None, out_ids, *(None,) * (len(source.shape) - 2))
 
 
-def _depthwise(call: Call, channels: Ids | None, weight: Value, transposed: bool) -> Ids | None:
+def _depthwise(call: Call, source: Value, weight: Value) -> Ids | None:
     """One filter (or several) for each input channel: input and output leave together.
 
     The weight is ``(channels × multiplier, 1, *kernel)``, transposed ``(channels, 1, *kernel)``.
     """
-    own = weight.axes[0]
+    own, channels = weight.axes[0], source.axes[1]
     if own is None or channels is None:
         call.block(channels, "filters each unit by a computed weight.")
-        # one filter a channel: a removed one would need a channel less in the input
-        call.block(own, "filters channels that are not followed, one by one.")
+        # one filter a channel: a filter cannot leave while its channel stays
+        call.block(own, f"filters the channels of {source.origin} one by one, and those stay.")
         return own
     multiplier = len(own) // len(channels)
     name = weight.tensor.rpartition(".")[0] if weight.tensor else call.place
@@ -231,8 +231,13 @@ def _role(call: Call, owner: Owner, role: str) -> None:
 
 
 def _count(call: Call, draft: LayerDraft, source: Value, positions: int) -> None:
-    """Add output positions; what does not depend on the input is computed once for a batch."""
-    draft.positions += positions // call.recorder.batch if source.batched else positions
+    """Add output positions; what does not depend on the input is computed once for a batch.
+
+    A constant (the first state of a recurrent network) depends on it by its size.
+    """
+    batch = call.recorder.batch
+    batched = source.batched or (source.uniform and source.shape[0] == batch)
+    draft.positions += positions // batch if batched else positions
 
 
 def _add_bias(call: Call, draft: LayerDraft | None, bias: Value, units: Ids | None) -> None:

@@ -16,8 +16,9 @@ _SINGLE = "It has a single unit, and no layer is ever emptied."
 
 def output_reason(name: str) -> str:
     """Return why the units of an output group stay; such a group may still be asked for by name."""
+    layer = f"`{name}`" if name else "This layer"
     return (
-        f"`{name}` gives the model's outputs, so its units stay unless they are asked for by name."
+        f"{layer} gives the model's outputs, so its units stay unless they are asked for by name."
     )
 
 

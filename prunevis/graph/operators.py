@@ -7,18 +7,26 @@ def _names(*lines: str) -> frozenset[str]:
     return frozenset(name for line in lines for name in line.split())
 
 
-#: Activation functions. Everything else that is pointwise is arithmetic.
-ACTIVATIONS = _names(
-    "relu relu6 hardtanh leaky_relu elu selu celu gelu silu mish hardswish hardsigmoid sigmoid",
-    "tanh softplus log_sigmoid_forward threshold clamp_min _prelu_kernel rrelu_with_noise",
-    "rrelu_with_noise_functional",
-)
+#: Activation functions and what they are called. Everything else pointwise is arithmetic.
+ACTIVATIONS = {
+    name: name
+    for name in _names(
+        "relu leaky_relu elu selu celu gelu silu mish hardswish hardsigmoid sigmoid tanh softplus",
+        "threshold",
+    )
+} | {
+    "hardtanh": "relu6",
+    "clamp_min": "relu",
+    "_prelu_kernel": "prelu",
+    "log_sigmoid_forward": "logsigmoid",
+    "rrelu_with_noise": "rrelu",
+}
 
 #: Results with the numbers of their argument.
 SAME = _names("clone detach alias lift_fresh lift_fresh_copy _to_copy dropout")
 
 #: Pointwise operators that carry no such tag of their own.
-POINTWISE = ACTIVATIONS | SAME | _names("copy masked_fill where")
+POINTWISE = frozenset(ACTIVATIONS) | SAME | _names("copy masked_fill where")
 
 #: Tensors of one constant, or not yet written.
 UNIFORM = _names(

@@ -22,6 +22,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from prunevis.graph.atoms import Atoms, Ids
+from prunevis.graph.operators import ACTIVATIONS
 from prunevis.graph.values import Axes, Value, merged
 
 #: What a call is to the units that pass through it (see `Call.kind`).
@@ -72,7 +73,8 @@ class Call:
         Values of all results, filled in when the rule has run.
     kind
         "layer", "norm", "activation", "add" (with anything), "same" (the same numbers: a copy),
-        "view" (the same numbers in another shape) or "other". Set by the rule.
+        "view" (the same numbers in another shape), "part" (some of them, or several together) or
+        "other". Set by the rule.
     layer
         Name of the layer that it is a call of, if it is one. Set by the rule.
     moves_batch
@@ -294,7 +296,7 @@ class Recorder(TorchDispatchMode):
                 if call.layer is not None:
                     draft.consumers.setdefault(call.layer)
                 elif call.kind == "activation" and draft.activation is None:
-                    draft.activation = call.name.strip("_")
+                    draft.activation = ACTIVATIONS.get(call.name, call.name)
             if call.kind == "norm":
                 for name in value.direct:
                     self.layers[name].norms.setdefault(call.place)
@@ -309,13 +311,16 @@ class Recorder(TorchDispatchMode):
         self.other_macs += macs // self.batch if batched else macs
 
     def _check_write(self, call: Call, tensor: Tensor, value: Value) -> None:
-        """Forbid removal of units that are written into a part of a tensor that has no units."""
-        if id(tensor) not in self._bases or not value.followed:
+        """Let a tensor know what is written into a view of it; units cannot be written in part."""
+        base = self._bases.get(id(tensor))
+        if base is None:
             return
-        before = self.value(tensor)
-        for old, new in zip(before.axes, value.axes, strict=True):
+        whole = self._values[base][1]
+        whole.batched |= value.batched
+        whole.layers = merged((whole.layers, value.layers))
+        for old, new in zip(self.value(tensor).axes, value.axes, strict=True):
             if old is None:
-                call.block(new, "writes into a part of another tensor, which is not followed.")
+                call.block(new, "writes units into a part of a tensor that is not followed.")
 
     def _place(self) -> str:
         """Return the dotted name of the innermost module that is being called."""
@@ -334,9 +339,9 @@ def decompose(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> An
 
     PyTorch takes composites apart before a mode sees them, except for inference tensors.
     """
-    if func._schema.name.startswith("aten::") and func.has_kernel_for_dispatch_key(
-        torch._C.DispatchKey.CompositeImplicitAutograd  # type: ignore[attr-defined]
-    ):
+    key = "CompositeImplicitAutograd"
+    # not func.has_kernel_for_dispatch_key, which also counts decompositions written in Python
+    if counts(func) and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key):
         return func.decompose(*args, **kwargs)
     return NotImplemented
 

@@ -122,7 +122,7 @@ def align(call: Call, inputs: Sequence[Value], shape: tuple[int, ...]) -> Axes:
         if size > 1 and found is not None:
             for value in others:
                 if not value.uniform:
-                    call.block(found, f"joins them with {value.origin}, whose size is fixed.")
+                    call.block(found, f"combines units with {value.origin}, whose size is fixed.")
         axes.append(found)
     return tuple(axes)
 

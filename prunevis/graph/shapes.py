@@ -156,6 +156,7 @@ def expand(call: Call) -> Axes:
 
 def repeat(call: Call) -> Axes:
     """Tile axes, and their units with them."""
+    call.kind = "part"
     value = call.inputs[0]
     times = call.arg("repeats")
     new = len(times) - len(value.shape)
@@ -167,6 +168,7 @@ def repeat(call: Call) -> Axes:
 
 def cat(call: Call) -> Axes:
     """Join along one axis; parts that are not followed stay where they are."""
+    call.kind = "part"
     parts = [v for v in map(call.value, call.arg("tensors")) if v.shape != (0,)]
     if not parts:
         return (None,)
@@ -180,7 +182,7 @@ def cat(call: Call) -> Axes:
         elif all(ids is None for ids in own):
             axes.append(None)
         else:
-            because = "puts them beside {}, which always stays."
+            because = "puts units beside {}, which always stays."
             axes.append(
                 np.concatenate(
                     [
@@ -196,6 +198,7 @@ def cat(call: Call) -> Axes:
 
 def stack(call: Call) -> Axes:
     """Join along a new axis; all other axes are tied."""
+    call.kind = "part"
     parts = [call.value(tensor) for tensor in call.arg("tensors")]
     axes = [_same(call, parts, axis) for axis in range(len(parts[0].shape))]
     axes.insert(call.arg("dim") % (len(axes) + 1), None)
@@ -212,12 +215,13 @@ def _same(call: Call, parts: Sequence[Value], axis: int) -> Ids | None:
         if ids is not None:
             call.atoms.tie(first, ids)
         elif part.shape[axis] > 1 and not part.uniform:
-            call.block(first, f"joins them with {part.origin}, whose size is fixed.")
+            call.block(first, f"combines units with {part.origin}, whose size is fixed.")
     return first
 
 
 def select(call: Call) -> Axes:
     """Take one position of an axis, which is dropped."""
+    call.kind = "part"
     value = call.inputs[0]
     dim = call.arg("dim") % len(value.shape)
     call.block(value.axes[dim], "takes a unit by its position.")
@@ -246,6 +250,7 @@ def slice_(call: Call) -> Axes:
 
 def split(call: Call) -> list[Axes]:
     """Cut an axis into parts; equal parts must keep equal sizes, so the same positions leave."""
+    call.kind = "part"
     value = call.inputs[0]
     dim = call.arg("dim") % len(value.shape)
     sizes = [result.shape[dim] for result in call.results]
@@ -269,6 +274,20 @@ def split(call: Call) -> list[Axes]:
         )
         for start, stop in pairwise(bounds)
     ]
+
+
+def glu(call: Call) -> Axes:
+    """Multiply one half of an axis by the sigmoid of the other."""
+    value = call.inputs[0]
+    dim = call.arg("dim") % len(value.shape)
+    axes = list(value.axes)
+    ids = axes[dim]
+    if ids is not None:
+        half = len(ids) // 2
+        sentence = f"{call.here} multiplies one half of the units by the other."
+        call.atoms.tie(ids[:half], ids[half:], sentence)
+        axes[dim] = ids[:half]
+    return tuple(axes)
 
 
 def flip(call: Call) -> Axes:
@@ -370,6 +389,7 @@ RULES: dict[str, Rule] = {
     "slice": slice_,
     "split": split,
     "split_with_sizes": split,
+    "glu": glu,
     "flip": flip,
     "roll": roll,
     "constant_pad_nd": pad,

@@ -149,7 +149,13 @@ def _check_same(model: nn.Module, graph: ModelGraph) -> None:
 
 
 def _positions(graph: ModelGraph, kept: Mapping[str, Tensor]) -> dict[tuple[str, int], Tensor]:
-    """Return, by tensor and axis, bool: the positions that stay. Whole axes are left out."""
+    """Return, by tensor and axis, bool: the positions that stay. Whole axes are left out.
+
+    Raises
+    ------
+    SpecError
+        If a tensor would be emptied.
+    """
     found: dict[tuple[str, int], Tensor] = {}
     for name, units in kept.items():
         group = graph.groups[name]
@@ -159,6 +165,14 @@ def _positions(graph: ModelGraph, kept: Mapping[str, Tensor]) -> dict[tuple[str,
             along = torch.where(member.units >= 0, stays[member.units.clamp(min=0)], True)
             key = (member.tensor, member.axis)
             found[key] = found[key] & along if key in found else along
+    for tensor, axis in found:
+        # a group that spans several layers can keep units and still take all of one of them
+        if not bool(found[tensor, axis].any()):
+            raise SpecError(
+                f"Nothing would be left of `{tensor}` along axis {axis}.",
+                where=tensor,
+                fix="Keep at least one unit of every layer.",
+            )
     return {key: along for key, along in found.items() if not bool(along.all())}
 
 
