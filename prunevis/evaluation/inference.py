@@ -8,6 +8,7 @@ training there.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,7 +42,14 @@ def evaluation_mode(model: Any) -> Iterator[None]:
 
 @contextmanager
 def same_random_state(device: torch.device | None = None) -> Iterator[None]:
-    """Leave torch's global random state (CPU, and `device` if it is a GPU) as it was found."""
+    """Leave torch's global random state (CPU, and `device` if it is a GPU) as it was found.
+
+    Only on the main thread. Elsewhere the state is left alone: the person's own code may draw at
+    the same moment, and putting the old state back would make it draw the same numbers twice.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     gpus = [device] if device is not None and device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus):
         yield
