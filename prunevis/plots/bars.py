@@ -16,7 +16,7 @@ from prunevis.plots.style import FONT, bare, head, prepare, say, write
 #: Most rows; of a deeper network the largest layers are shown and the rest added up.
 MOST_ROWS = 16
 #: Where the second column of bars begins, in bar lengths.
-SECOND = 1.86
+SECOND = 2.35
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,9 @@ def layer_costs(
     rows = _rows(cost, before)
     widest = max((len(row.name) for row in rows), default=0)
     left = min(1.7, 0.2 + 0.068 * min(widest, 22))
-    height = 0.21 * max(1, len(rows))
+    height = 0.24 * max(1, len(rows))
     ax, colours = prepare(
-        ax, theme, figsize=(4.2, height + 0.86), margins=(left, 0.14, 0.56, 0.3), title=title
+        ax, theme, figsize=(4.0, height + 0.86), margins=(left, 0.14, 0.56, 0.3), title=title
     )
     words = "Where parameters and multiply-adds lie" if title is None else title
     head(ax, words, colours, pad=20)
@@ -75,7 +75,7 @@ def layer_costs(
         ("macs", "multiply-adds", [r.macs for r in rows], [r.macs_left for r in rows], SECOND),
     )
     bare(ax)
-    ax.set_xlim(0, SECOND + 1.8)
+    ax.set_xlim(0, SECOND + 2.3)
     ax.set_ylim(len(rows), -0.15)
     for gid, word, full, kept, offset in parts:
         all_of_it, longest = max(1, sum(full)), max(1, *full)
@@ -99,7 +99,7 @@ def layer_costs(
             if rest < whole:
                 text += f", −{percent(1 - rest / whole)}"
             write(
-                ax, offset + tips[i] + 0.03, i + 0.5, text, colours.quiet, va="center", fontsize=7
+                ax, offset + tips[i] + 0.03, i + 0.5, text, colours.quiet, va="center", fontsize=7.5
             )
     ax.set_yticks(np.arange(len(rows)) + 0.5)
     for label in ax.set_yticklabels([_short(row.name) for row in rows], family=FONT):

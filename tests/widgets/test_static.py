@@ -48,7 +48,7 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[Open]:
         file = tmp_path / f"{name}.html"
         file.write_text(harness.build({**scene(name), **more}), "utf-8")
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=theme)
-        page.set_default_timeout(8000)
+        page.set_default_timeout(60_000)
         pages.append(page)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on(
@@ -388,28 +388,26 @@ def test_two_views_and_their_end(open_page: Open) -> None:
     assert page.locator(".pv").count() == 0
 
 
-def test_key_to_paint(open_page: Open) -> None:
-    """The whole page answers a key within a few frames (33 ms is for a quiet machine)."""
+def test_a_key_is_answered_in_the_next_frame(open_page: Open) -> None:
+    """No round trip and no waiting: what the frame after a key shows is the new position."""
     page = open_page()
     part(page, "slider").focus()
+    start = int(page.locator(".pv").get_attribute("data-k"))
     page.evaluate(
         """() => {
-          window.took = [];
-          document.addEventListener('keydown', (event) => {
-            const start = event.timeStamp;
-            requestAnimationFrame(() => {
-              const channel = new MessageChannel();
-              channel.port1.onmessage = () => window.took.push(performance.now() - start);
-              channel.port2.postMessage(0);
-            });
-          }, true);
+          window.shown = [];
+          document.addEventListener('keydown', () => requestAnimationFrame(() => {
+            const channel = new MessageChannel();
+            channel.port1.onmessage = () =>
+              window.shown.push(Number(document.querySelector('.pv').dataset.k));
+            channel.port2.postMessage(0);
+          }), true);
         }"""
     )
-    for key in ["ArrowLeft"] * 30 + ["ArrowRight"] * 30:
-        page.keyboard.press(key)
-    page.wait_for_function("window.took.length === 60")
-    took = sorted(page.evaluate("window.took"))
-    assert took[57] < 120, f"p50 {took[30]:.0f} ms, p95 {took[57]:.0f} ms"
+    for count in range(1, 6):
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_function("count => window.shown.length === count", arg=count)
+    assert page.evaluate("window.shown") == [start - k for k in range(1, 6)]
 
 
 def test_fixture_has_the_contract_of_the_table() -> None:
