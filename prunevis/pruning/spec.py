@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from prunevis.errors import SpecError
 
@@ -26,21 +26,50 @@ def check_sparsity(value: object, where: str = "sparsity") -> float:
     """
     try:
         number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not 0.0 <= number < 1.0:
         fix = "Sparsity is the share that is removed: 0.9 removes 90 %."
         if 1.0 < number < 100.0:
             fix += f" Did you mean {number / 100:g}?"
         raise SpecError(
-            "A sparsity must be at least 0 and below 1.", got=repr(value), where=where, fix=fix
+            "A sparsity must be at least 0 and below 1.", got=_short(value), where=where, fix=fix
         )
     return number
 
 
+def _short(value: object) -> str:
+    # what arrives from a browser may be of any length
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _pairs(layers: Any) -> tuple[tuple[str, float | None], ...]:
+    """Return names, pairs of name and sparsity, or a mapping, as pairs."""
+    if isinstance(layers, str):
+        raise SpecError("`layers` is one string.", got=repr(layers), fix=f"Write [{layers!r}].")
+    items = layers.items() if isinstance(layers, Mapping) else layers
+    try:
+        items = [item if isinstance(item, tuple) else (item, None) for item in items]
+        pairs = tuple(
+            (str(name), None if own is None else check_sparsity(own, f"layers[{name!r}]"))
+            for name, own in items
+        )
+    except (TypeError, ValueError) as error:
+        if isinstance(error, SpecError):
+            raise
+        raise SpecError(
+            "`layers` must be names of layers, or a mapping from names to sparsities.",
+            got=_short(layers),
+        ) from error
+    if not pairs:
+        raise SpecError("`layers` is empty.", fix="Name at least one layer, or pass None.")
+    return pairs
+
+
 @dataclass(frozen=True)
 class PruningSpec:
-    """A request: by which rule, in what pieces, how compared, how much, where.
+    """A request: by which rule, in what pieces, how compared, how much, where; always checked.
 
     Attributes
     ----------
@@ -55,9 +84,15 @@ class PruningSpec:
     layers
         None: every prunable layer except the output layer. A sequence of names: only these. A
         mapping from names to a sparsity (or None): only these, and a layer with a value of its own
-        loses exactly that share, whatever `scope` and `sparsity` say.
+        loses exactly that share, whatever `scope` and `sparsity` say. Kept as pairs of name and
+        sparsity or None.
     seed
         For criteria that draw at random.
+
+    Raises
+    ------
+    SpecError
+        If a value is not allowed; the message names it.
     """
 
     criterion: str = "magnitude"
@@ -83,40 +118,30 @@ class PruningSpec:
         SpecError
             If a value is not allowed; the message names it.
         """
+        return PruningSpec(
+            criterion,
+            granularity,  # type: ignore[arg-type]
+            scope,  # type: ignore[arg-type]
+            sparsity,
+            layers,  # type: ignore[arg-type]
+            seed,
+        )
+
+    def __post_init__(self) -> None:
         for name, value, allowed in (
-            ("granularity", granularity, GRANULARITIES),
-            ("scope", scope, SCOPES),
+            ("granularity", self.granularity, GRANULARITIES),
+            ("scope", self.scope, SCOPES),
         ):
             if value not in allowed:
                 raise SpecError(
                     f"There is no {name} {value!r}.", expected=" or ".join(map(repr, allowed))
                 )
+        seed = self.seed
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise SpecError("A seed is a whole number from 0.", got=repr(seed))
-        pairs: tuple[tuple[str, float | None], ...] | None = None
-        if layers is not None:
-            if isinstance(layers, str):
-                raise SpecError(
-                    "`layers` is one string.", got=repr(layers), fix=f"Write [{layers!r}]."
-                )
-            items = layers.items() if isinstance(layers, Mapping) else ((n, None) for n in layers)
-            pairs = tuple(
-                (str(n), None if v is None else check_sparsity(v, f"layers[{n!r}]"))
-                for n, v in items
-            )
-            if not pairs:
-                raise SpecError("`layers` is empty.", fix="Name at least one layer, or pass None.")
-        return PruningSpec(
-            criterion,
-            granularity,  # type: ignore[arg-type]
-            scope,  # type: ignore[arg-type]
-            check_sparsity(sparsity),
-            pairs,
-            seed,
-        )
-
-    def __post_init__(self) -> None:
-        check_sparsity(self.sparsity)
+        object.__setattr__(self, "sparsity", check_sparsity(self.sparsity))
+        if self.layers is not None:
+            object.__setattr__(self, "layers", _pairs(self.layers))
 
     @property
     def layer_names(self) -> tuple[str, ...] | None:
