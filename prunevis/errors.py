@@ -41,12 +41,10 @@ class PrunevisError(Exception):
         self.problem, self.expected, self.got = problem, expected, got
         self.where, self.fix = where, fix
         parts = [problem]
-        if expected is not None:
-            parts.append(f"Expected: {expected}.")
-        if got is not None:
-            parts.append(f"Got: {got}.")
-        if where is not None:
-            parts.append(f"Where: {where}.")
+        for label, value in (("Expected", expected), ("Got", got), ("Where", where)):
+            if value is not None:
+                text = f"{label}: {value}"
+                parts.append(text if text.endswith(".") else text + ".")
         if fix is not None:
             parts.append(fix)
         super().__init__(" ".join(parts))

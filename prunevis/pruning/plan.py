@@ -34,7 +34,7 @@ class PruningPlan:
     threshold
         For one global ranking: the importance at the cut (the highest that goes), else None.
     thresholds
-        The same by layer or group; None where nothing goes.
+        The same by layer or group; None where nothing goes that was not zero before.
     """
 
     graph: ModelGraph

@@ -99,7 +99,8 @@ class Ranking:
         sparsity = self.spec.sparsity if sparsity is None else check_sparsity(sparsity)
         cuts, removed = self.counts(sparsity)
         thresholds = {
-            name: float(self._sorted[name][1][count - 1]) if count > 0 else None
+            # zeros that were there before were put below every score; they have none to tell
+            name: float(self._sorted[name][1][count - 1]) if count > self.already[name] else None
             for name, count in removed.items()
         }
         pooled = [

@@ -84,6 +84,8 @@ def _check_scores(layer: LayerInfo, scores: Tensor, shape: tuple[int, ...], by: 
             where=layer.name,
         )
     scores = scores.detach()
+    if not scores.is_floating_point():
+        scores = scores.float()
     if not bool(torch.isfinite(scores).all()):
         raise NonFiniteError(
             f"The criterion {by!r} gave NaN or infinite scores.",
@@ -111,9 +113,8 @@ def score_weights(
         if reason is None:
             weight = context.tensors[layer.weight]
             scores = criterion.score(layer, context)
-            importance[layer.name] = _check_scores(
-                layer, scores, layer.weight_shape, spec.criterion
-            )
+            scores = _check_scores(layer, scores, layer.weight_shape, spec.criterion)
+            importance[layer.name] = scores
             already[layer.name] = min(int((weight == 0).sum()), weight.numel() - 1)
             if already[layer.name]:
                 lowest = torch.finfo(scores.dtype).min
