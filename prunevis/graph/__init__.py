@@ -1,9 +1,9 @@
 """What a network is: its layers, the channels that leave together, and what each part costs.
 
 `trace` runs a forward once without data (`recorder`), follows units through every operator
-(`rules`, `shapes`, `contractions`; `atoms` and `values` are what they work on), and sorts them into
-groups (`coupling`). `observe` looks at units in a real run. `layers` holds the results, `cost` the
-arithmetic on them. Nothing here writes to the model.
+(`rules`, `views`, `shapes`, `contractions`; `atoms` and `values` are what they work on), and sorts
+them into groups (`coupling`). `observe` looks at units in a real run. `layers` holds the results,
+`cost` the arithmetic on them. Nothing here writes to the model.
 """
 
 from prunevis.graph.cost import CostModel, LayerCost, ModelCost, cost

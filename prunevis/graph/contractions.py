@@ -87,6 +87,9 @@ def _grouped(
         _read(call, channels, rows)
         for part in _parts(rows, groups)[1:]:
             call.atoms.tie(_parts(rows, groups)[0], part)
+        # a column of the weight makes one channel of every group, so a layer would have fewer
+        # units than outputs
+        call.block(shared, "makes several channels by each column of its weight.")
         return None if shared is None else np.tile(shared, groups)
     # weight (out, in / groups, *kernel)
     rows, shared = weight.axes[0], weight.axes[1]

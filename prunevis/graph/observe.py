@@ -35,6 +35,11 @@ class _Observer(TorchDispatchMode):
         self.found: dict[str, Tensor] = {}
         self.count = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: the wrapper that would be put around each call imports the whole compiler."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:

@@ -22,8 +22,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from prunevis.graph.atoms import Atoms, Ids
-from prunevis.graph.operators import ACTIVATIONS
-from prunevis.graph.values import Axes, Value, merged
+from prunevis.graph.operators import ACTIVATIONS, GRID_MOVES, SAME
+from prunevis.graph.values import Axes, Grid, Value, merged
 
 #: What a call is to the units that pass through it (see `Call.kind`).
 _PASSES_NORMS = ("norm", "same")
@@ -77,6 +77,8 @@ class Call:
         "other". Set by the rule.
     layer
         Name of the layer that it is a call of, if it is one. Set by the rule.
+    grid
+        Units that lie on two axes of the result. Set by the rule.
     moves_batch
         Whether it moves the first axis, that of the examples. Set by the rule.
     """
@@ -93,6 +95,7 @@ class Call:
     outputs: list[Value] = field(default_factory=list)
     kind: str = "other"
     layer: str | None = None
+    grid: Grid | None = None
     moves_batch: bool = False
 
     @property
@@ -185,6 +188,11 @@ class Recorder(TorchDispatchMode):
         self._names = {id(tensor): name for name, tensor in tensors.items()}
         self._bases: dict[int, int] = {}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: the wrapper that would be put around each call imports the whole compiler."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
@@ -248,6 +256,7 @@ class Recorder(TorchDispatchMode):
         self.calls.append(call)
         for value in dict.fromkeys(call.inputs):
             value.readers.append(call.number)
+        self._pass_grids(call)
         found = self._find_rule(call)(call)
         axes = found if isinstance(found, list) else [found]
         if call.layer is None:
@@ -276,6 +285,7 @@ class Recorder(TorchDispatchMode):
             direct=fresh or (),
             batched=bool(batched),
             batch_first=all(v.batch_first for v in batched) and not call.moves_batch,
+            grid=call.grid,
             uniform=bool(inputs) and all(v.uniform for v in inputs) and call.kind != "other",
         )
         if fresh is None and call.kind in _PASSES_NORMS:
@@ -287,6 +297,16 @@ class Recorder(TorchDispatchMode):
         elif unfollowed is not None and call.layer is None:
             value.origin = unfollowed
         return value
+
+    def _pass_grids(self, call: Call) -> None:
+        """Let units that lie on two axes through copies and views only."""
+        for value in call.inputs:
+            if value.grid is None:
+                continue
+            if call.name in SAME:
+                call.grid = value.grid
+            elif call.name not in GRID_MOVES:
+                self.atoms.block(value.grid.ids, value.grid.reason)
 
     def _note_layers(self, call: Call) -> None:
         """Tell the layers whose units arrive here what they meet."""

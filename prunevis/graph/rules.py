@@ -2,8 +2,8 @@
 
 Each rule keeps the units of an axis, moves them, ties them to others, or blocks them with a reason.
 An operator without a rule blocks all that it touches (`no_rule`), so a network is never pruned
-wrongly for want of one. Rules that move axes are in `shapes`, those that contract in
-`contractions`, the names of whole families in `operators`.
+wrongly for want of one. Rules that move axes are in `views` and `shapes`, those that
+contract in `contractions`, the names of whole families in `operators`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from prunevis.graph.operators import (
 from prunevis.graph.recorder import Call, Rule
 from prunevis.graph.shapes import RULES as SHAPE_RULES
 from prunevis.graph.values import Axes, Value, listed, merged
+from prunevis.graph.views import RULES as VIEW_RULES
 
 _SPATIAL = re.compile(
     r"(?:adaptive_|fractional_)?_?(?:adaptive_)?(?:max|avg)_?pool([123])d"
@@ -46,12 +47,9 @@ def find_rule(call: Call) -> Rule:
     name = call.name
     if name in UNIFORM or (name in RANDOM and call.recorder.training):
         return uniform
-    if name in SHAPE_RULES:
-        return SHAPE_RULES[name]
-    if name in CONTRACTION_RULES:
-        return CONTRACTION_RULES[name]
-    if name in RULES:
-        return RULES[name]
+    for rules in (VIEW_RULES, SHAPE_RULES, CONTRACTION_RULES, RULES):
+        if name in rules:
+            return rules[name]
     if name in NORMS:
         return batch_norm
     if name in REDUCTIONS:

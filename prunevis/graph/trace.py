@@ -188,6 +188,8 @@ def _graph(
     for value in outputs:
         for name in value.layers:
             recorder.layers[name].is_output = True
+        if value.grid is not None:
+            recorder.atoms.block(value.grid.ids, value.grid.reason)
     reaching = [ids for value in outputs for ids in value.axes if ids is not None]
     ids: Ids = np.concatenate(reaching) if reaching else np.empty(0, dtype=np.int64)
     groups, of_layer = find_groups(recorder, ids)

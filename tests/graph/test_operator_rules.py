@@ -180,6 +180,29 @@ def test_channel_shuffle_mixes_the_groups():
     assert found.members[-1].units.tolist() == [0, 0, 1, 1, 2, 2]
 
 
+def shuffled(m, x):
+    n, c, h, w = x.shape
+    return x.view(n, 2, c // 2, h, w).transpose(1, 2).contiguous().view(n, c, h, w)
+
+
+def test_a_channel_shuffle_may_be_written_as_views():
+    found = group(through(shuffled, channels=6))
+    assert (found.size, found.reason) == (3, None)
+    assert found.members[0].units.tolist() == [0, 1, 2, 0, 1, 2]
+    assert found.members[-1].units.tolist() == [0, 0, 1, 1, 2, 2]
+    assert found.ties == ("`aten.view` in the model's own forward mixes 2 groups of channels.",)
+
+
+def test_units_cut_into_two_axes_that_reach_the_output_stay():
+    model = Net(lambda m, x: (m.c(m.a(x)), m.a(x).view(-1, 2, 2, 8, 8)), a=conv(3, 4), c=conv(4, 2))
+    assert "cuts the units" in str(group(model).reason)
+
+
+def test_units_cut_into_two_axes_may_not_meet_another_operator():
+    model = through(lambda m, x: x.view(-1, 2, 2, 8, 8).unsqueeze(0)[0].flatten(1, 2))
+    assert "cuts the units" in str(group(model).reason)
+
+
 def test_squeeze_and_excite_is_tied_to_what_it_scales():
     model = through(
         lambda m, x: x * m.up(m.down(x.mean((2, 3), keepdim=True)).relu()).sigmoid(),
