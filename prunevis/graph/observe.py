@@ -37,7 +37,7 @@ class _Observer(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """No: the wrapper that would be put around each call imports the whole compiler."""
+        """No: a wrapper round each call would cost time and an import of the compiler."""
         return False
 
     def __torch_dispatch__(
