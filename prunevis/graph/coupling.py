@@ -12,6 +12,7 @@ from prunevis.graph.layers import ChannelGroup, Member, Role
 from prunevis.graph.recorder import LayerDraft, Recorder
 
 _SINGLE = "It has a single unit, and no layer is ever emptied."
+_ALL_TIED = "Its channels are all tied to each other, as one unit, and no layer is ever emptied."
 
 
 def output_reason(name: str) -> str:
@@ -79,7 +80,7 @@ def find_groups(recorder: Recorder, outputs: Ids) -> tuple[dict[str, ChannelGrou
         if reason is None and is_output:
             reason = output_reason(name)
         if reason is None and sizes[number] == 1:
-            reason = _SINGLE
+            reason = _SINGLE if len(owned[name]) == 1 else _ALL_TIED
         readers = {
             layer_of_weight[m.tensor]
             for m in members[number]

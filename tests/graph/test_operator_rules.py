@@ -253,3 +253,10 @@ def test_a_weight_used_both_ways_is_refused():
 
 def test_a_single_unit_is_never_removed():
     assert "a single unit" in str(group(through(lambda m, x: x, channels=1)).reason)
+
+
+def test_channels_that_are_all_tied_are_never_removed():
+    model = through(lambda m, x: m.g(x), out=4, g=conv(4, 4, groups=2), channels=4)
+    model.g = conv(4, 2, groups=2)
+    model.c = conv(2, 2)
+    assert "all tied to each other" in str(group(model, "g").reason)
