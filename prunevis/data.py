@@ -7,10 +7,13 @@ Everything below the session works on `Examples`: two tensors in memory. A `Data
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
@@ -128,9 +131,11 @@ def as_examples(
     elif isinstance(data, (tuple, list)) and len(data) == 2 and isinstance(data[0], Tensor):
         examples = Examples(data[0], _as_targets(data[1], where))
     elif isinstance(data, DataLoader):
-        examples, note = _read_batches(data, where)
+        with _same_random_state():
+            examples, note = _read_batches(data, where)
     elif isinstance(data, Dataset) and not isinstance(data, IterableDataset):
-        examples, note = _read_dataset(data, where)
+        with _same_random_state():
+            examples, note = _read_dataset(data, where)
     else:
         raise DataError(
             "These data are of a kind that cannot be read.",
@@ -139,6 +144,18 @@ def as_examples(
             where=where,
         )
     return _checked(examples, where, num_classes), note
+
+
+@contextmanager
+def _same_random_state() -> Iterator[None]:
+    """Leave random states as they were: a loader draws a seed, and augmentations draw more."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 the person's own
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
 
 
 def _read_batches(loader: Iterable[Any], where: str) -> tuple[Examples, str]:

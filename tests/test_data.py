@@ -1,3 +1,6 @@
+import random
+
+import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
@@ -107,6 +110,25 @@ def test_a_shuffled_loader_is_read_once_and_stays_in_step():
     order = (examples.inputs[:, 0] / 2).long()
     assert sorted(order.tolist()) == list(range(6))
     assert torch.equal(examples.targets, TARGETS[order])
+
+
+class Noisy(Dataset):
+    """Draws from every global generator, as augmentations do."""
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        return torch.rand(2) + random.random() + np.random.rand(), index % 3  # noqa: NPY002
+
+
+@pytest.mark.parametrize("make", [Noisy, lambda: DataLoader(Noisy(), 2, shuffle=True)])
+def test_reading_leaves_the_random_state_alone(make):
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()  # noqa: NPY002
+    as_data(make())
+    assert torch.equal(states[0], torch.get_rng_state())
+    assert states[1] == random.getstate()
+    assert (states[2] == np.random.get_state()[1]).all()  # noqa: NPY002
 
 
 def test_a_dataset_beyond_the_budget_is_read_in_part_and_says_so(monkeypatch):
