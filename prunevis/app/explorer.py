@@ -64,6 +64,8 @@ class Explorer:
         served: bool = False,
         threaded: bool = True,
     ) -> None:
+        # what is refused is refused before a thread or a widget exists
+        source = _source(model, data, calibration)
         self.served = served
         self.session = Session()
         self.page = Page()
@@ -84,7 +86,6 @@ class Explorer:
         if threaded:
             self.controller.worker.pause(BACKGROUND)
             self.controller.worker.start()
-        source = _source(model, data, calibration)
         self.controller.open(source, example=example_input)
 
     # -- display ---------------------------------------------------------------------------------
@@ -204,9 +205,10 @@ class Explorer:
 
     def _publish(self) -> None:
         self.figures.update()
-        stale, self._stale = list(self._stale), {}
         tab = self.session.view.tab
-        for name in stale:
+        for name in list(self._stale):
+            # taken out first: a slice that cannot be made must not keep the others back
+            del self._stale[name]
             if name in OF_TAB and tab != OF_TAB[name] and getattr(self.page, name):
                 # made when its tab is opened; until then the browser shows nothing of it
                 continue

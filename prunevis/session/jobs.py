@@ -126,7 +126,7 @@ class Worker:
                 steps += 1
                 continue
             # being told of idleness may start new work (a figure to draw)
-            self._on_step(True)
+            self._tell(True)
             if self._stopped or not self._waiting():
                 break
         return steps
@@ -172,8 +172,16 @@ class Worker:
                 work()
         except Exception as error:
             self._on_error(name, error)
-        self._on_step(False)
+        self._tell(False)
         return True
+
+    def _tell(self, idle: bool) -> None:
+        # twice, so that what an error here changes (the problem shown) is told as well
+        for _ in range(2):
+            try:
+                return self._on_step(idle)
+            except Exception as error:
+                self._on_error("show", error)
 
     def _step(self, job: _Job) -> None:
         try:
@@ -195,7 +203,7 @@ class Worker:
                 # a hand-over point, so that a busy worker does not keep the GIL from the kernel
                 time.sleep(0)
                 continue
-            self._on_step(True)
+            self._tell(True)
             with self._lock:
                 if self._stopped and not self._closing:
                     return
