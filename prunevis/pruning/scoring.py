@@ -149,7 +149,7 @@ def score_units(
             continue
         if group.name in importance or group.name in skipped:
             continue
-        total, count, why = torch.zeros(group.size), 0, ""
+        total, seen, why = torch.zeros(group.size), torch.zeros(group.size), ""
         for producer in group.producers:
             info = graph.layers[producer]
             unable = criterion.unavailable_for(info, graph)
@@ -158,14 +158,17 @@ def score_units(
                 continue
             scores = criterion.score(info, context)
             scores = _check_scores(info, scores, (info.num_units,), spec.criterion)
-            total.index_add_(0, _unit_map(graph, info), scores.float().cpu())
-            count += 1
-        if count:
-            importance[group.name] = total / count
+            units = _unit_map(graph, info)
+            inside = units >= 0
+            total.index_add_(0, units[inside], scores.float().cpu()[inside])
+            seen.index_add_(0, units[inside], torch.ones(int(inside.sum())))
+        if bool((seen > 0).all()):
+            # a producer may compute some of the units only, or one unit several times
+            importance[group.name] = total / seen
         elif asked:
-            raise SpecError(f"`{layer.name}` has no score by {spec.criterion!r}. {why}")
+            raise SpecError(f"`{layer.name}` has no score by {spec.criterion!r}. {why}".rstrip())
         else:
-            skipped[layer.name] = why
+            skipped[layer.name] = why or "Some of its units have no score."
     if spec.scope == "global":
         importance = {name: _normalised(scores) for name, scores in importance.items()}
     return importance, dict.fromkeys(importance, 0), skipped

@@ -55,7 +55,7 @@ def page(browser: Any, demo: dict[str, Any]) -> Iterator[Any]:
     # the smallest network: these tests are about the page
     if found.get_by_test_id("model").input_value() != "lenet-300-100":
         found.get_by_test_id("model").select_option("lenet-300-100")
-        servers.until(found, "() => document.querySelector(\"[data-layer='fc3']\") !== null")
+        servers.text_becomes(found, "card-params", "266,610")
     yield found
     found.close(run_before_unload=True)
     context.close()

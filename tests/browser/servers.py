@@ -8,7 +8,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ ARGS = [
 
 #: Milliseconds that a browser test waits for a state; far more than any needs, since machines that
 #: run tests are often busy. Nothing is measured by it.
-PATIENCE = 120_000
+PATIENCE = 30_000
 
 
 def free_port() -> int:
@@ -139,4 +139,3 @@ def text_becomes(page: Any, testid: str, holds: str) -> None:
     )
 
 
-Start = Callable[..., Any]
