@@ -128,9 +128,14 @@ def neurons(session: Session) -> dict[str, Any]:
     if table is not None and table.setting.granularity == "unit" and group in table.ranking.ranks:
         members = table.stage.graph.groups[group].members
         units = next(m.units for m in members if m.tensor == layer.weight and m.role == "producer")
+        # places among this layer's own units: 0, 1, ... without gaps, whatever the scope
+        order = torch.sort(table.ranking.ranks[group][units.clamp(min=0)], stable=True)
+        place = torch.empty_like(order.indices)
+        place[order.indices] = torch.arange(len(units))
+        cuts = torch.tensor([c[group] for c in table.cuts], dtype=torch.int32)
         slice_ |= {
-            "rank": table.ranking.ranks[group][units].tolist(),
-            "cuts": [c[group] for c in table.cuts],
+            "rank": place.tolist(),
+            "cuts": torch.searchsorted(order.values, cuts).tolist(),
         }
     return slice_ | {
         "reason": None,
