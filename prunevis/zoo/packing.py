@@ -8,8 +8,8 @@ A packed file is one xz stream (Python's `lzma`, with its checksum). Unpacked, i
 4. for each pixel that is not black, its difference to the pixel above it, modulo 256.
 
 Half the pixels of Fashion-MNIST are black, and which ones is easy to compress; the others differ
-little from what is above them. This takes a tenth less than xz on the bare images (7.6 against
-8.3 MB for the shipped 22,000), where gzip, as published, needs 10.
+little from what is above them. The shipped 22,000 images take 7.7 MB this way, 8.3 as bare pixels
+under the same xz, 9.6 under gzip.
 """
 
 from __future__ import annotations
