@@ -59,3 +59,93 @@ def untouched_model():
         return check
 
     return remember
+
+
+class Driver:
+    """A controller without a page, driven by hand."""
+
+    def __init__(self) -> None:
+        from prunevis.session import Controller, Session
+
+        self.session = Session()
+        self.controller = Controller(self.session)
+        self.controller.device = "cpu"
+
+    def open(self, model: nn.Module, data: object, name: str = "", label: str = "Tiny") -> Driver:
+        self.controller.open(lambda: (model, data, name, label))
+        return self.run()
+
+    def do(self, what: str, *args: object, **options: object) -> Driver:
+        """Ask for one thing as a page does, as a request, and run until nothing is left to do."""
+        self.controller.worker.request(
+            lambda: getattr(self.controller, what)(*args, **options), "asked"
+        )
+        return self.run()
+
+    def run(self) -> Driver:
+        self.controller.worker.run_until_idle()
+        return self
+
+    def step(self, count: int = 1) -> int:
+        return self.controller.worker.run_until_idle(limit=count)
+
+    @property
+    def stage(self):
+        return self.session.network.stage
+
+    @property
+    def problem(self) -> str:
+        found = self.session.problem
+        return "" if found is None else f"{found.text} {found.fix}".strip()
+
+
+@pytest.fixture
+def driver():
+    found = Driver()
+    yield found
+    found.controller.worker.stop()
+
+
+class Visitor:
+    """An Explorer whose page's browser is played by the test."""
+
+    def __init__(self, *args: object, **options: object) -> None:
+        # here, since most tests need no widgets and these take a second to import
+        from prunevis.app import Explorer
+
+        self.explorer = Explorer(*args, threaded=False, device="cpu", **options)
+        self.page, self.session = self.explorer.page, self.explorer.session
+        self.run()
+
+    def run(self) -> Visitor:
+        self.explorer.run_until_idle()
+        return self
+
+    def send(self, action: object, **content: object) -> Visitor:
+        """Send a message as the browser does."""
+        self.page._handle_custom_msg({"action": action, **content}, [])
+        return self.run()
+
+    def slide(self, position: object) -> Visitor:
+        """Move the slider as the browser does."""
+        self.page.set_state({"position": position})
+        return self.run()
+
+    @property
+    def problem(self) -> str:
+        found = self.page.problem
+        return f"{found['text']} {found['fix']}".strip() if found else ""
+
+
+@pytest.fixture
+def visit():
+    """Return a function that opens an Explorer for a visitor; all are closed at the end."""
+    visitors = []
+
+    def make(*args: object, **options: object) -> Visitor:
+        visitors.append(Visitor(*args, **options))
+        return visitors[-1]
+
+    yield make
+    for visitor in visitors:
+        visitor.explorer.close()
