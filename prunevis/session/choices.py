@@ -153,6 +153,24 @@ def with_own(stage: Stage, setting: Setting, layer: Any, value: Any) -> Setting:
     return replace(setting, own=tuple((n, own[n]) for n in stage.graph.layers if n in own))
 
 
+def carried(before: Stage, after: Stage, setting: Setting) -> Setting:
+    """Return what `setting` becomes when another stage of the same network is studied.
+
+    Layers that nobody could tick before (a single unit was left) and that can be ticked again are.
+    Own sparsities of units are spent: they were shares of units that are no longer there.
+    """
+    setting = usable(after.graph, setting)
+    if setting.granularity == "unit":
+        setting = replace(setting, own=())
+    able, was_able = (set(prunable(stage, setting, outputs=True)) for stage in (after, before))
+    ticked = (set(setting.ticked) & able) | (set(prunable(after, setting)) - was_able)
+    return replace(
+        setting,
+        ticked=tuple(n for n in after.graph.layers if n in ticked),
+        own=tuple((n, v) for n, v in setting.own if n in ticked),
+    )
+
+
 def check_look(change: dict[str, Any]) -> None:
     """Raise SpecError if a tab or theme is named that there is not."""
     for what, names in (("tab", TABS), ("theme", THEMES)):

@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import nn
 
+from prunevis.criteria import CRITERIA
 from prunevis.data import Data
 from prunevis.errors import PrunevisError, SpecError
 from prunevis.evaluation import Sampler
@@ -102,6 +103,7 @@ class Controller:
                 )
             )
         self.refresh()
+        self._serve_tab()
 
     def next_stage_number(self) -> int:
         """Return a number that no stage has had."""
@@ -177,6 +179,8 @@ class Controller:
             self._show(build_table(table.stage, table.setting, table.ranking, self.extra))
             table = session.table
             index = table.index(sparsity)
+            # the sweep knows nothing of the new position; it starts again with what is left
+            self.worker.cancel("sweep")
         known = self.curves.get(table, index)
         if known is None or not known.exact:
             self.worker.submit("estimate", lambda: measuring.estimate(self, table, index), NOW)
@@ -192,8 +196,9 @@ class Controller:
 
     def measured(self, table: Table, index: int, estimate: Any) -> None:
         """Take over an estimate; called by the jobs."""
-        if self.curves.put(table, index, estimate) and self.session.table is table:
-            self.session.curve = self.curves.snapshot(table)
+        shown = self.session.table
+        if self.curves.put(table, index, estimate) and shown is not None and shown.key == table.key:
+            self.session.curve = self.curves.snapshot(shown)
             self.show_status()
 
     # -- views -----------------------------------------------------------------------------------
@@ -209,12 +214,18 @@ class Controller:
             self.session.view = replace(view, **change)
         else:
             raise SpecError("No network is open yet.")
+        self._serve_tab()
+
+    def _serve_tab(self) -> None:
         if self.session.view.tab in ("neurons", "redundancy"):
             self.need_statistics()
 
     def need_statistics(self) -> None:
         """Collect statistics of the present network if that has not been done."""
-        waiting = self.worker.running("statistics") or self.worker.running("rank")
+        # a ranking by activations collects them itself
+        needs = set(CRITERIA[self.session.setting.criterion].needs)
+        ranking = self.worker.running("rank") and needs & {"activations", "correlation"}
+        waiting = self.worker.running("statistics") or ranking
         if self.session.network is not None and self.session.statistics is None and not waiting:
             self.worker.submit("statistics", lambda: measuring.collect(self), SOON)
 
@@ -227,9 +238,7 @@ class Controller:
 
     def apply(self) -> None:
         """Make what the slider shows the network that is studied from here on."""
-        table = self.session.table
-        if table is None:
-            raise SpecError("There is nothing to apply yet.")
+        table = self._present_table("There is nothing to apply yet.")
         plan = table.ranking.plan(self.session.position)
         gone = sum(n - table.ranking.already.get(name, 0) for name, n in plan.removed.items())
         if gone <= 0:
@@ -261,28 +270,23 @@ class Controller:
 
     def _go(self, network: Network) -> None:
         self._cancel_all()
-        session = self.session
+        session, before = self.session, self._stage()
         session.fine_tuning = replace(FineTuning(), **_form(session.fine_tuning))
         session.scan = Scan()
         session.statistics = None
         session.network = network
-        setting = choices.usable(network.stage.graph, session.setting)
-        allowed = set(choices.prunable(network.stage, setting, outputs=True))
-        ticked = tuple(n for n in setting.ticked if n in allowed)
-        session.setting = replace(setting, ticked=ticked)
+        session.setting = choices.carried(before, network.stage, session.setting)
         session.view = replace(session.view, unit=None)
-        session.position = network.stage.sparsity if setting.granularity == "weight" else 0.0
+        weights = session.setting.granularity == "weight"
+        session.position = network.stage.sparsity if weights else 0.0
         self.refresh()
-        if session.view.tab in ("neurons", "redundancy"):
-            self.need_statistics()
+        self._serve_tab()
 
     # -- fine-tuning -----------------------------------------------------------------------------
 
     def fine_tune(self, epochs: Any, learning_rate: Any, source: Any) -> None:
         """Train what the slider shows, its pruned weights held at zero."""
-        table = self.session.table
-        if table is None:
-            raise SpecError("There is no network to train yet.")
+        table = self._present_table("There is no network to train yet.")
         form = tuning.checked_form(self.session.network.data, epochs, learning_rate, source)
         plan = table.ranking.plan(self.session.position)
         self.session.fine_tuning = FineTuning(state="running", text="Starting", **form)
@@ -358,6 +362,16 @@ class Controller:
             "fine_tune",
         ):
             self.worker.cancel(job)
+
+    def _present_table(self, otherwise: str) -> Table:
+        table, network = self.session.table, self.session.network
+        if table is None or network is None:
+            raise SpecError(otherwise)
+        if table.stage is not network.stage:
+            raise SpecError(
+                "The network has just changed and is not ranked yet.", fix="Try again in a moment."
+            )
+        return table
 
     def _stage(self) -> Stage:
         if self.session.network is None:

@@ -97,12 +97,17 @@ def scan(controller: Controller) -> Steps:
     stage, setting, data = session.network.stage, session.setting, session.network.data
     session.scan = Scan("running", "Starting")
     yield
+    # units that leave together are one curve, under the first of their layers
+    layers = {
+        name if setting.granularity == "weight" else stage.graph.layers[name].group: name
+        for name in reversed(setting.ticked)
+    }
     steps = sensitivity_steps(
         stage.model,
         data,
         criterion=setting.criterion,
         granularity=setting.granularity,
-        layers=list(setting.ticked),
+        layers=[name for name in setting.ticked if name in layers.values()],
         graph=stage.graph,
         statistics=session.statistics,
         baseline=stage.baseline,

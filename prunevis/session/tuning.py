@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -119,11 +118,11 @@ def checked_form(data: Data, epochs: Any, learning_rate: Any, source: Any) -> di
             "Epochs are a whole number.", expected=f"1 to {MAX_EPOCHS}", got=str(epochs)[:20]
         )
     number = isinstance(learning_rate, (int, float)) and not isinstance(learning_rate, bool)
-    if not number or not math.isfinite(learning_rate) or not 0 < learning_rate <= 10:
+    if not number or not 0 < learning_rate <= 10:
         raise SpecError(
             "The learning rate must be above 0 and at most 10.", got=str(learning_rate)[:20]
         )
-    if source not in sources(data):
+    if not isinstance(source, str) or source not in sources(data):
         raise SpecError(
             "There are no such training examples.",
             got=str(source)[:40],
