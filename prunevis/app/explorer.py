@@ -297,7 +297,8 @@ def _source(
                 "A model of your own needs data to be measured on.",
                 fix="Pass explore(model, (inputs, targets)), a Dataset, a DataLoader or Data.",
             )
-        return lambda: (model, _with_calibration(data, calibration), "", type(model).__name__)
+        name = type(model).__name__
+        return lambda: (model, _with_calibration(data, calibration), name, name)
     if model is not None and not isinstance(model, str):
         raise SpecError(
             "This is not a network.",

@@ -24,7 +24,7 @@ ARGS = [
 
 #: Milliseconds that a browser test waits for a state; far more than any needs, since machines that
 #: run tests are often busy. Nothing is measured by it.
-PATIENCE = 30_000
+PATIENCE = 90_000
 
 
 def free_port() -> int:

@@ -68,9 +68,11 @@ def test_explore_in_jupyterlab(browser: Any, tmp_path: Path) -> None:
             wait_until="commit",
         )
         page.locator(".jp-NotebookPanel-toolbar").wait_for()
-        page.locator(".jp-Notebook-ExecutionIndicator[data-status='idle']").wait_for()
-        page.locator(".jp-Cell .cm-content").first.click()
-        page.keyboard.press("Shift+Enter")
+        # a cell that is run before the kernel answers is not run at all
+        page.get_by_text("| Idle").first.wait_for()
+        page.locator(".jp-Cell .cm-content").first.wait_for()
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_text("Run All Cells", exact=True).click()
         servers.ready(page)
         slider = page.get_by_test_id("slider")
         slider.scroll_into_view_if_needed()
