@@ -160,15 +160,22 @@ def chromium() -> Iterator[Any]:
 
 
 @contextmanager
-def visit(browser: Any, address: str) -> Iterator[Any]:
-    """Open the page as a new visitor and wait until it is ready; close its tab afterwards."""
+def visit(browser: Any, address: str, marks: list[float] | None = None) -> Iterator[Any]:
+    """Open the page as a new visitor and wait until it is ready; close its tab afterwards.
+
+    To `marks` are added the times at which the page shows itself, still loading, and is ready.
+    """
+    marks = [] if marks is None else marks
     context = browser.new_context(viewport=VIEWPORT)
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     page.add_init_script(PROBE)
     try:
         page.goto(address, wait_until="commit")
+        page.wait_for_selector("[data-testid='page']")
+        marks.append(time.perf_counter())
         page.wait_for_selector("[data-ready='1']")
+        marks.append(time.perf_counter())
         yield page
     finally:
         # with its last words, which end its kernel
