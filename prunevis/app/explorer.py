@@ -75,7 +75,7 @@ class Explorer:
         self._models = _zoo_models() if model is None or isinstance(model, str) else []
         self._stale: dict[str, None] = {}
         self._published = 0.0
-        self._sent_position = 0.0
+        self._own_position: float | None = None
         self._seen_stage: Any = None
         self.session.observe(self._changed)
         self.page.listen(self._on_message)
@@ -128,7 +128,7 @@ class Explorer:
 
     def _on_position(self, change: Any) -> None:
         value = change["new"]
-        if value != self._sent_position:
+        if value != self._own_position:
             self.controller.worker.request(lambda: self.controller.move(value), "move")
 
     def _on_views(self, change: Any) -> None:
@@ -196,8 +196,10 @@ class Explorer:
             self._published = now
             self._publish()
         if self.session.position != self.page.position and not self._moving():
-            self._sent_position = self.session.position
+            # what we set is no move; the same number from the browser, later, is one
+            self._own_position = self.session.position
             self.page.position = self.session.position
+            self._own_position = None
 
     def _moving(self) -> bool:
         # a newer position is on its way from the browser

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from prunevis.app.views.words import plain
 from prunevis.criteria import CRITERIA
 from prunevis.session.choices import unavailable, why_not
 from prunevis.session.state import Session
@@ -55,7 +56,7 @@ def controls(session: Session, models: Sequence[dict[str, str]] = ()) -> dict[st
                 "units": layer.num_units,
                 "ticked": name in setting.ticked,
                 "own": own.get(name),
-                "disabled": why_not(graph, setting, layer),
+                "disabled": plain(why_not(graph, setting, layer)),
                 "is_output": layer.is_output,
                 "together": [mate for mate in mates if mate != name],
             }
@@ -92,7 +93,7 @@ def controls(session: Session, models: Sequence[dict[str, str]] = ()) -> dict[st
                 "formula": entry.formula,
                 "source": entry.source,
                 "url": entry.url,
-                "disabled": unavailable(graph, setting, name),
+                "disabled": plain(unavailable(graph, setting, name)),
             }
             for name, entry in CRITERIA.items()
             if setting.granularity in entry.granularities

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from prunevis.app.views.words import plain
 from prunevis.session.state import Session
 from prunevis.session.tuning import in_words, sources
 
@@ -42,12 +43,11 @@ def problem(session: Session, *, with_detail: bool) -> dict[str, Any]:
     found = session.problem
     if found is None:
         return {}
+    hidden = found.text.startswith("Unexpected") and not with_detail
     return {
         "id": found.number,
-        "text": found.text
-        if with_detail or not found.text.startswith("Unexpected")
-        else UNEXPECTED,
-        "fix": found.fix,
+        "text": UNEXPECTED if hidden else plain(found.text),
+        "fix": plain(found.fix),
         "detail": found.detail if with_detail else "",
     }
 
