@@ -203,7 +203,7 @@ class Explorer:
 
     def _moving(self) -> bool:
         # a newer position is on its way from the browser
-        return "move" in self.controller.worker._requests
+        return self.controller.worker.asked("move")
 
     def _publish(self) -> None:
         self.figures.update()

@@ -6,13 +6,15 @@ ms of work between two yields. The worker runs requests first, then one step of 
 and looks again. So a slider move waits for one step at most, and long work never has to be broken
 off in the middle: closing its generator is enough.
 
-Newest wins: a request or job posted under a name that is still waiting replaces it.
+Newest wins: a job posted under the name of another replaces it, and so does a request if nothing
+else was asked in between.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,7 +52,7 @@ class Worker:
     ) -> None:
         self._on_error, self._on_step = on_error, on_step
         self._lock = threading.Condition()
-        self._requests: dict[str, Callable[[], None]] = {}
+        self._requests: deque[tuple[str, Callable[[], None]]] = deque()
         self._jobs: dict[str, _Job] = {}
         self._closing: list[Steps] = []
         self._count = 0
@@ -59,16 +61,23 @@ class Worker:
         self._paused: frozenset[int] = frozenset()
 
     def request(self, call: Callable[[], None], name: str | None = None) -> None:
-        """Have `call` run on the worker soon; a waiting request of the same `name` is replaced."""
+        """Have `call` run on the worker soon, in the order of asking.
+
+        It replaces a request of the same `name` that nothing else was asked after: of many moves
+        in a row only the last is run, but one before a click on "apply" still comes before it.
+        """
         with self._lock:
             if self._stopped:
                 return
-            self._count += 1
-            key = name or f"#{self._count}"
-            # taken out first, so that the newest also runs last
-            self._requests.pop(key, None)
-            self._requests[key] = call
+            if name is not None and self._requests and self._requests[-1][0] == name:
+                self._requests.pop()
+            self._requests.append((name or "request", call))
             self._lock.notify_all()
+
+    def asked(self, name: str) -> bool:
+        """Whether a request called `name` is waiting."""
+        with self._lock:
+            return any(waiting == name for waiting, _ in self._requests)
 
     def submit(self, name: str, start: Callable[[], Steps], priority: int = LONG) -> None:
         """Start a job, in place of any job of the same name."""
@@ -150,8 +159,7 @@ class Worker:
 
     def _next(self) -> tuple[str, Callable[[], None] | _Job] | None:
         if self._requests:
-            name = next(iter(self._requests))
-            return name, self._requests.pop(name)
+            return self._requests.popleft()
         ready = [job for job in self._jobs.values() if job.priority not in self._paused]
         if not ready:
             return None

@@ -106,7 +106,8 @@ class Page(anywidget.AnyWidget):
     fine_tune = traitlets.Dict().tag(sync=True)
     steps = traitlets.Dict().tag(sync=True)
     problem = traitlets.Dict().tag(sync=True)
-    position = traitlets.Float(0.0).tag(sync=True)
+    #: Checked by whoever observes it: what a browser sends may be anything.
+    position: Any = traitlets.Any(0.0).tag(sync=True)
 
     #: Slices that Python publishes.
     SLICES = (
@@ -124,6 +125,12 @@ class Page(anywidget.AnyWidget):
         "steps",
         "problem",
     )
+
+    def set_state(self, sync_data: dict[str, Any]) -> None:
+        """Take over what a browser may set; the slices go one way."""
+        views = sync_data.get("_view_count")
+        allowed = {"position"} | ({"_view_count"} if type(views) is int else set())
+        super().set_state({key: sync_data[key] for key in allowed & set(sync_data)})
 
     def listen(self, handler: Callable[[dict[str, Any]], None]) -> None:
         """Call `handler` with each message of the browser that is a dict with an action."""

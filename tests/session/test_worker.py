@@ -89,12 +89,21 @@ def test_a_request_comes_between_two_steps(worker, log):
     assert log == ["a0", "request", "a1", "a closed"]
 
 
-def test_the_newest_request_of_a_name_wins_and_runs_last(worker, log):
-    worker.request(log.call("move 1"), "move")
-    worker.request(log.call("tick"))
-    worker.request(log.call("move 2"), "move")
+def test_of_many_requests_of_a_name_in_a_row_the_newest_wins(worker, log):
+    for k in range(5):
+        worker.request(log.call(f"move {k}"), "move")
+    assert worker.asked("move")
+    assert not worker.asked("tick")
     worker.run_until_idle()
-    assert log == ["tick", "move 2"]
+    assert log == ["move 4"]
+    assert not worker.asked("move")
+
+
+def test_what_was_asked_in_between_still_finds_what_was_asked_before(worker, log):
+    for what in ("move 1", "move 2", "apply", "move 3", "move 4"):
+        worker.request(log.call(what), what.split()[0] if "move" in what else None)
+    worker.run_until_idle()
+    assert log == ["move 2", "apply", "move 4"]
 
 
 def test_urgent_jobs_first_then_first_come(worker, log):
