@@ -11,10 +11,12 @@ from torch import nn
 
 from prunevis.app import views
 from prunevis.app.figures import Figures
-from prunevis.data import Data
-from prunevis.errors import SpecError
+from prunevis.data import Data, as_data
+from prunevis.errors import PrunevisError, SpecError
+from prunevis.graph.checks import check_model
 from prunevis.session.controller import Controller
 from prunevis.session.jobs import BACKGROUND
+from prunevis.session.opening import private_copy
 from prunevis.session.state import Session
 from prunevis.widgets.page import Page
 
@@ -76,7 +78,6 @@ class Explorer:
         self._stale: dict[str, None] = {}
         self._published = 0.0
         self._own_position: float | None = None
-        self._seen_stage: Any = None
         self.session.observe(self._changed)
         self.page.listen(self._on_message)
         self.page.observe(self._on_position, "position")
@@ -91,7 +92,12 @@ class Explorer:
     # -- display ---------------------------------------------------------------------------------
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        return self.page._repr_mimebundle_(**kwargs)
+        bundle = self.page._repr_mimebundle_(**kwargs)
+        # what is shown where widgets are not, in a saved notebook or on a code host
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        if isinstance(data, dict):
+            data["text/plain"] = repr(self)
+        return bundle
 
     def __repr__(self) -> str:
         network = self.session.network
@@ -147,6 +153,9 @@ class Explorer:
             "dismiss": controller.dismiss,
         }
         get = message.get
+        if action not in ("tab", "theme", "layer", "unit"):
+            # what went wrong before is history once a person does something else
+            controller.dismiss()
         if action in simple:
             simple[action]()
         elif action == "model":
@@ -299,8 +308,7 @@ def _source(
                 "A model of your own needs data to be measured on.",
                 fix="Pass explore(model, (inputs, targets)), a Dataset, a DataLoader or Data.",
             )
-        name = type(model).__name__
-        return lambda: (model, _with_calibration(data, calibration), name, name)
+        return _own_source(model, data, calibration)
     if model is not None and not isinstance(model, str):
         raise SpecError(
             "This is not a network.",
@@ -315,6 +323,31 @@ def _source(
         return load_model(name), _with_calibration(chosen, calibration), name, entry.label
 
     return load
+
+
+def _own_source(
+    model: nn.Module, data: Any, calibration: Any
+) -> Callable[[], tuple[nn.Module, Any, str, str]]:
+    """Copy the model and read the data here, on the person's thread.
+
+    Afterwards they may go on using both while the worker has its own. What is wrong with them is
+    said on the page, like everything else.
+    """
+    name = type(model).__name__
+    try:
+        check_model(model)
+        own = private_copy(model)
+        read = as_data(_with_calibration(data, calibration))
+    except PrunevisError as error:
+        return _failing(error)
+    return lambda: (own, read, name, name)
+
+
+def _failing(error: PrunevisError) -> Callable[[], tuple[nn.Module, Any, str, str]]:
+    def fail() -> tuple[nn.Module, Any, str, str]:
+        raise error
+
+    return fail
 
 
 def _with_calibration(data: Any, calibration: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,23 +22,28 @@ def untouched(model: nn.Module, *, training: bool = False) -> Iterator[None]:
     and the random state of Python, NumPy, the CPU and the GPU of the model. What is written *into*
     a tensor is not: callers swap buffers by `torch.func.functional_call`.
 
+    The random state is put back on the main thread only: elsewhere the person's own code may draw
+    at the same moment, and would then draw the same numbers twice.
+
     Attention modules run without their fused shortcut, which hides its parts from a trace.
     """
     modules = list(model.modules())
     saved = [(module, dict(module.__dict__), _containers(module)) for module in modules]
     devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
+    alone = threading.current_thread() is threading.main_thread()
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 the user's own state
     shortcut = torch.backends.mha.get_fastpath_enabled()
     try:
-        with torch.random.fork_rng(devices=list(devices)):
+        with torch.random.fork_rng(devices=list(devices), enabled=alone):
             torch.backends.mha.set_fastpath_enabled(False)
             for module in modules:
                 module.__dict__["training"] = training
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(shortcut)
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
+        if alone:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002
         for module, attributes, containers in saved:
             module.__dict__.clear()
             module.__dict__.update(attributes)

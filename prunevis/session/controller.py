@@ -17,11 +17,11 @@ from torch import nn
 from prunevis.criteria import CRITERIA
 from prunevis.data import Data
 from prunevis.errors import PrunevisError, SpecError
-from prunevis.evaluation import Sampler
+from prunevis.evaluation import Evaluation, Sampler
 from prunevis.pruning import candidate, check_sparsity
 from prunevis.session import choices, measuring, tuning
 from prunevis.session.jobs import BACKGROUND, LONG, NOW, SOON, Worker
-from prunevis.session.opening import open_network
+from prunevis.session.opening import measure_baseline, open_network
 from prunevis.session.state import (
     FineTuning,
     Network,
@@ -142,8 +142,23 @@ class Controller:
         if not self.session.setting.ticked:
             self.session.table = self.session.curve = None
             self.session.status = Status("idle", "No layer is ticked: tick one to prune it")
-            return
-        self.worker.submit("rank", lambda: measuring.rank_setting(self), NOW)
+        else:
+            self.worker.submit("rank", lambda: measuring.rank_setting(self), NOW)
+        # costs need no accuracy: the page is ready before the network as it came is measured
+        if self._stage().baseline is None and not self.worker.running("baseline"):
+            self.worker.submit("baseline", lambda: measure_baseline(self), SOON)
+
+    def baseline_measured(self, stage: Stage, baseline: Evaluation) -> None:
+        """Take over what the network as it came can do; called by the job."""
+        session = self.session
+        measured = replace(stage, baseline=baseline)
+        network, table = session.network, session.table
+        session.network = replace(
+            network, stages=tuple(measured if s is stage else s for s in network.stages)
+        )
+        if table is not None and table.stage is stage:
+            self._show(replace(table, stage=measured))
+            self.move(session.position)
 
     def ranked(self, ranking: Any, key: str) -> None:
         """Take over a ranking; called by the job."""
@@ -155,12 +170,11 @@ class Controller:
         self.move(self.session.position)
 
     def _show(self, table: Table) -> None:
-        # position 0 is the network as it stands; where nothing goes its accuracy is known
-        for k in (0,):
-            if not any(
-                n > table.ranking.already.get(name, 0) for name, n in table.removed[k].items()
-            ):
-                self.curves.put(table, k, measuring.exact(table.stage.baseline))
+        # where nothing goes the accuracy is that of the network as it stands
+        already, baseline = table.ranking.already, table.stage.baseline
+        nothing = all(n <= already.get(name, 0) for name, n in table.removed[0].items())
+        if nothing and baseline is not None:
+            self.curves.put(table, 0, measuring.exact(baseline))
         self.session.table = table
         self.session.curve = self.curves.snapshot(table)
 
@@ -181,6 +195,8 @@ class Controller:
             index = table.index(sparsity)
             # the sweep knows nothing of the new position; it starts again with what is left
             self.worker.cancel("sweep")
+        if table.stage.baseline is None:
+            return  # estimates compare with it; the job that measures it comes back here
         known = self.curves.get(table, index)
         if known is None or not known.exact:
             self.worker.submit("estimate", lambda: measuring.estimate(self, table, index), NOW)
@@ -231,8 +247,8 @@ class Controller:
 
     def scan(self) -> None:
         """Measure how sensitive each layer is, one at a time."""
-        if self.session.table is not None:
-            self.worker.submit("scan", lambda: measuring.scan(self), LONG)
+        self._present_table("There is no network to scan yet.")
+        self.worker.submit("scan", lambda: measuring.scan(self), LONG)
 
     # -- apply, undo, reset ----------------------------------------------------------------------
 
@@ -327,7 +343,7 @@ class Controller:
             )
         if name == "scan":
             self.session.scan = Scan()
-        if name in ("open", "rank"):
+        if name in ("open", "rank", "baseline"):
             self.session.status = Status("error", "Something went wrong, see above")
 
     def report(self, error: BaseException) -> None:
@@ -354,6 +370,7 @@ class Controller:
         for job in (
             "open",
             "rank",
+            "baseline",
             "estimate",
             "sweep",
             "statistics",
@@ -370,6 +387,10 @@ class Controller:
         if table.stage is not network.stage:
             raise SpecError(
                 "The network has just changed and is not ranked yet.", fix="Try again in a moment."
+            )
+        if table.stage.baseline is None:
+            raise SpecError(
+                "The network as it came is still being measured.", fix="Try again in a moment."
             )
         return table
 

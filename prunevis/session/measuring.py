@@ -130,7 +130,9 @@ def status(controller: Controller) -> Status:
         return session.status
     index = table.index(session.position)
     here = session.curve.estimates[index]
-    total = table.stage.baseline.total
+    total = session.network.data.test.count
+    if table.stage.baseline is None:
+        return session.status
     if here is None:
         text = "Measuring here"
     elif here.exact:

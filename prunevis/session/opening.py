@@ -1,4 +1,4 @@
-"""Opening a network: load, check, trace, measure as it came."""
+"""Opening a network: load, check, trace; then measure it as it came."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from prunevis.data import Data, as_data
+from prunevis.data import as_data
 from prunevis.errors import ModelError
-from prunevis.evaluation import Evaluation, evaluate_steps
+from prunevis.evaluation import evaluate_steps
 from prunevis.graph import trace
 from prunevis.graph.cost import CostModel
 from prunevis.session.state import Network, Stage, Status
@@ -25,34 +25,36 @@ Source = Callable[[], tuple[nn.Module, Any, str, str]]
 def open_network(
     controller: Controller, source: Source, example: Any
 ) -> Generator[None, None, None]:
-    """Load what `source` gives, step by step, and hand it to the controller."""
+    """Load what `source` gives, which is then the session's own, and hand it to the controller."""
     session = controller.session
     model, raw, name, label = source()
-    yield
     session.status = Status("loading", "Reading the data")
-    data = as_data(raw)
     yield
+    data = as_data(raw)
     session.status = Status("loading", "Tracing the network")
+    yield
     graph = trace(model, data.test.inputs[:1] if example is None else example)
     yield
-    own = private_copy(model, controller.device)
-    yield
-    baseline = None
-    for progress in evaluate_steps(own, data.test):
-        session.status = Status(
-            "loading", "Measuring the network as it came", progress.seen, progress.total
-        )
-        baseline = progress.evaluation
-        yield
-    assert isinstance(baseline, Evaluation), "the last step carries the evaluation"
-    stage = Stage(
-        controller.next_stage_number(), "As it came", own, graph, CostModel(graph), baseline
-    )
+    own = on_device(model, controller.device)
+    stage = Stage(controller.next_stage_number(), "As it came", own, graph, CostModel(graph), None)
     controller.opened(Network(name, label, data, (stage,)))
 
 
-def private_copy(model: nn.Module, device: str = "auto") -> nn.Module:
-    """Return a copy in evaluation mode, without gradients, on `device`; the original is untouched.
+def measure_baseline(controller: Controller) -> Generator[None, None, None]:
+    """Measure the network as it came: what all later figures are compared with."""
+    session = controller.session
+    stage, data = session.network.stage, session.network.data
+    for progress in evaluate_steps(stage.model, data.test):
+        session.status = Status(
+            "busy", "Measuring the network as it came", progress.seen, progress.total
+        )
+        if progress.evaluation is not None:
+            controller.baseline_measured(stage, progress.evaluation)
+        yield
+
+
+def private_copy(model: nn.Module) -> nn.Module:
+    """Return a copy in evaluation mode, without gradients; the original is untouched.
 
     Raises
     ------
@@ -71,13 +73,20 @@ def private_copy(model: nn.Module, device: str = "auto") -> nn.Module:
         module.training = False
     for parameter in own.parameters():
         parameter.grad = None
+    return own
+
+
+def on_device(model: nn.Module, device: str) -> nn.Module:
+    """Return `model` moved to `device`; "auto" is a GPU if there is one and nothing else is set."""
     if device == "auto":
-        first = next(own.parameters(), None)
+        first = next(model.parameters(), None)
         on_cpu = first is None or first.device.type == "cpu"
-        device = "cuda" if on_cpu and torch.cuda.is_available() else ""
-    return own.to(device) if device else own
-
-
-def describe(data: Data, model: nn.Module, name: str) -> str:
-    """Return a headline, e.g. "LeNet-5 on Fashion-MNIST, 10,000 test images"."""
-    return name or type(model).__name__ + (f" on {data.name}" if data.name else "")
+        return model.to("cuda") if on_cpu and torch.cuda.is_available() else model
+    try:
+        return model.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ModelError(
+            f"The model cannot be moved to the device {device!r}.",
+            got=str(error).splitlines()[0],
+            fix='Pass device="auto" or "cpu".',
+        ) from error

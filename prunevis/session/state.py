@@ -69,7 +69,7 @@ class Stage:
     graph, costs
         Its trace and arithmetic.
     baseline
-        What it does on the test examples.
+        What it does on the test examples; None while that is being measured.
     sparsity
         Where the slider stands on arriving: masked weights stay counted, removed units do not.
     holds_zeros
@@ -81,7 +81,7 @@ class Stage:
     model: nn.Module = field(repr=False)
     graph: ModelGraph = field(repr=False)
     costs: CostModel = field(repr=False)
-    baseline: Evaluation = field(repr=False)
+    baseline: Evaluation | None = field(repr=False)
     sparsity: float = 0.0
     holds_zeros: bool = False
 

@@ -39,7 +39,7 @@ def pruned_copy(stage: Stage, plan: PruningPlan) -> nn.Module:
     """Return a new network pruned for good: zeros written in, or units taken out."""
     if plan.granularity == "unit":
         return remove(stage.model, plan)
-    model = private_copy(stage.model, device="")
+    model = private_copy(stage.model)
     tensors = dict(model.named_parameters())
     with torch.no_grad():
         for name, value in masked_tensors(stage.model, plan).items():

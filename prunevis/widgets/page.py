@@ -27,8 +27,9 @@ Slices (Python → browser)
     bytes: [K], storage: [K of "dense" | "bitmask" | "csr"], dense_bytes: [K],
     effective_flops: [K], removed_flops: [K], threshold: [K of number | null] | null,
     layers: {name: [K shares removed]}, base: {accuracy, bytes, params, flops}}``. `base` is the
-    network as it came. K is 101, or more where a person typed a sparsity in between; `sparsity`
-    ascends. Slices with a `key` other than the table's belong to another setting: ignore them.
+    network as it came (accuracy null while that is being measured). K is 101, or more where a
+    person typed a sparsity in between; `sparsity` ascends. Slices with a `key` other than the
+    table's belong to another setting: ignore them.
 ``curve``
     What is known of accuracy: ``{key, value: [K of number | null], low: [K], high: [K], seen: [K],
     exact: [K of 0 | 1], total, known}``.

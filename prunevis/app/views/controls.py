@@ -25,12 +25,12 @@ def head(session: Session) -> dict[str, Any]:
     network = session.network
     if network is None:
         return {"title": "", "note": ""}
-    data = network.data
+    data, baseline = network.data, network.stage.baseline
     on = f" on {data.name}" if data.name else ""
     what = "test images" if data.test.inputs.ndim == 4 else "test examples"
     return {
         "title": f"{network.label}{on}, {data.test.count:,} {what}",
-        "note": data.note or network.stage.baseline.note,
+        "note": data.note or (baseline.note if baseline is not None else ""),
     }
 
 

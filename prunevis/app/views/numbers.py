@@ -39,7 +39,7 @@ def table(session: Session) -> dict[str, Any]:
         "threshold": list(found.threshold) if pooled else None,
         "layers": layers,
         "base": {
-            "accuracy": original.baseline.accuracy,
+            "accuracy": None if original.baseline is None else original.baseline.accuracy,
             "bytes": base.base_bytes,
             "params": base.base_params,
             "flops": 2 * base.base_macs,
@@ -59,6 +59,6 @@ def curve(session: Session) -> dict[str, Any]:
         "high": [None if e is None else e.high for e in known.estimates],
         "seen": [0 if e is None else e.seen for e in known.estimates],
         "exact": [int(e is not None and e.exact) for e in known.estimates],
-        "total": found.stage.baseline.total,
+        "total": session.network.data.test.count,
         "known": known.known,
     }
