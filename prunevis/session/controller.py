@@ -40,6 +40,8 @@ MAX_STAGES = 20
 #: Positions typed in between the slider's own that are kept.
 MAX_EXTRA = 20
 
+NOTHING_TICKED = Status("idle", "No layer is ticked: tick one to prune it")
+
 
 class Controller:
     """Changes the session on behalf of a person.
@@ -141,7 +143,7 @@ class Controller:
             return
         if not self.session.setting.ticked:
             self.session.table = self.session.curve = None
-            self.session.status = Status("idle", "No layer is ticked: tick one to prune it")
+            self.show_status()
         else:
             self.worker.submit("rank", lambda: measuring.rank_setting(self), NOW)
         # costs need no accuracy: the page is ready before the network as it came is measured
@@ -159,6 +161,10 @@ class Controller:
         if table is not None and table.stage is stage:
             self._show(replace(table, stage=measured))
             self.move(session.position)
+        elif not session.setting.ticked:
+            session.status = NOTHING_TICKED
+        else:
+            self.show_status()
 
     def ranked(self, ranking: Any, key: str) -> None:
         """Take over a ranking; called by the job."""

@@ -126,6 +126,8 @@ def scan(controller: Controller) -> Steps:
 def status(controller: Controller) -> Status:
     """Say what is known here and what is running."""
     session, table = controller.session, controller.session.table
+    if session.network is not None and not session.setting.ticked:
+        return Status("idle", "No layer is ticked: tick one to prune it")
     if table is None or session.curve is None:
         return session.status
     index = table.index(session.position)
