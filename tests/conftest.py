@@ -72,7 +72,9 @@ class Driver:
         self.controller.device = "cpu"
 
     def open(self, model: nn.Module, data: object, name: str = "", label: str = "Tiny") -> Driver:
-        self.controller.open(lambda: (model, data, name, label))
+        from prunevis.session.opening import private_copy
+
+        self.controller.open(lambda: (private_copy(model), data, name, label))
         return self.run()
 
     def do(self, what: str, *args: object, **options: object) -> Driver:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -77,7 +78,7 @@ class Explorer:
         self._models = _zoo_models() if model is None or isinstance(model, str) else []
         self._stale: dict[str, None] = {}
         self._published = 0.0
-        self._own_position: float | None = None
+        self._own_position = math.nan  # unequal to everything
         self.session.observe(self._changed)
         self.page.listen(self._on_message)
         self.page.observe(self._on_position, "position")

@@ -14,6 +14,8 @@ from prunevis.data import Data
 from prunevis.evaluation import evaluate
 from prunevis.pruning import remove
 from prunevis.session import controller, measuring
+from prunevis.session.jobs import BACKGROUND
+from prunevis.session.opening import private_copy
 
 
 @pytest.fixture
@@ -148,14 +150,45 @@ def test_own_values_count(opened, mlp, mlp_data):
     assert opened.session.table.removed[0] == {"fc1": 0, "fc2": 0}
 
 
-def test_the_first_position_is_the_network_as_it_came(driver, mlp, mlp_data):
+def test_costs_are_there_before_accuracy_and_the_first_position_needs_no_sweep(
+    driver, mlp, mlp_data
+):
     seen = []
     driver.session.observe(lambda change: seen.append(change["new"]), "curve")
+    driver.controller.worker.pause(BACKGROUND)
     driver.open(mlp, mlp_data)
-    first = next(curve for curve in seen if curve is not None)
-    assert first.estimates[0].exact  # known before anything was measured
-    assert first.known == 1
-    assert first.estimates[0].value == driver.stage.baseline.accuracy
+    first, *_, last = [curve for curve in seen if curve is not None]
+    assert first.estimates == (None,) * 101
+    assert last.known == 1
+    assert last.estimates[0].exact
+    assert last.estimates[0].value == driver.stage.baseline.accuracy
+
+
+@pytest.mark.parametrize("what", ["apply", "scan", "fine_tune"])
+def test_asking_too_much_before_the_network_as_it_came_is_measured(driver, mlp, mlp_data, what):
+    driver.controller.open(lambda: (private_copy(mlp), mlp_data, "", "Tiny"))
+    while driver.session.table is None:
+        assert driver.step()
+    assert driver.stage.baseline is None
+    driver.controller.worker.request(lambda: driver.controller.move(0.5))
+    args = (1, 0.01, "train") if what == "fine_tune" else ()
+    driver.do(what, *args)
+    assert "still being measured. Try again in a moment." in driver.problem
+    assert driver.session.position == 0.5
+    assert driver.session.curve.known == 101
+    driver.do(what, *args)
+    assert driver.session.problem.number == 1
+
+
+def test_changing_the_setting_while_the_network_as_it_came_is_measured(driver, mlp, mlp_data):
+    driver.controller.open(lambda: (private_copy(mlp), mlp_data, "", "Tiny"))
+    while driver.session.table is None:
+        assert driver.step()
+    driver.do("choose", "granularity", "unit")
+    assert driver.problem == ""
+    assert driver.stage.baseline is not None
+    assert driver.session.table.stage is driver.stage
+    assert driver.session.curve.known == 101
 
 
 def test_estimates_come_before_they_are_exact(driver, mlp):
@@ -214,7 +247,7 @@ def test_a_typed_value_gets_a_position_of_its_own(opened, mlp, mlp_data):
 
 
 def test_a_typed_value_in_the_middle_of_the_sweep(driver, mlp, mlp_data):
-    driver.controller.open(lambda: (mlp, mlp_data, "", "Tiny"))
+    driver.controller.open(lambda: (private_copy(mlp), mlp_data, "", "Tiny"))
     while not driver.controller.worker.running("sweep"):
         assert driver.step()
     driver.step(10)
@@ -326,7 +359,6 @@ def test_a_tab_named_before_anything_is_open(driver, mlp, mlp_data):
         ("discard", ()),
         ("dismiss", ()),
         ("reset", ()),
-        ("scan", ()),
     ],
 )
 def test_before_anything_is_open(driver, what, args):
@@ -340,6 +372,7 @@ def test_before_anything_is_open(driver, what, args):
         ("tick", ("fc1", True), "No network is open yet"),
         ("own", ("fc1", 0.5), "No network is open yet"),
         ("apply", (), "nothing to apply yet"),
+        ("scan", (), "no network to scan yet"),
         ("undo", (), "nothing to undo"),
         ("keep", (), "no fine-tuned network"),
         ("fine_tune", (1, 0.1, "train"), "no network to train yet"),
