@@ -148,7 +148,7 @@ def unit_detail(
     found = statistics.activations.get(layer.name)
     yield
     weight = stage.model.get_parameter(layer.weight).detach().cpu()
-    own = weight[unit] if layer.kind != "ConvTranspose2d" else weight[:, unit]
+    own = _incoming(layer, weight, unit)
     examples = data.train if statistics.split == "train" and data.train is not None else data.test
     first = next(iter(stage.graph.layers)) == layer.name
     shape = tuple(stage.graph.input_shape)
@@ -185,6 +185,17 @@ def unit_detail(
         "text": "It fired on none of the images." if never else "",
         "facts": facts,
     }
+
+
+def _incoming(layer: LayerInfo, weight: torch.Tensor, unit: int) -> torch.Tensor:
+    """Return the weights that compute one unit, shape (inputs, *kernel)."""
+    if not layer.kind.startswith("ConvTranspose"):
+        return weight[unit]
+    # (inputs, units of a group, *kernel): a group's units read a group's inputs
+    each = weight.shape[1]
+    inputs = weight.shape[0] // (layer.num_units // each)
+    group = unit // each
+    return weight[group * inputs : (group + 1) * inputs, unit % each]
 
 
 def layer_costs(session: Session, stage: Stage) -> Generator[None, None, dict[str, Any]]:
