@@ -33,7 +33,7 @@ from prunevis.session.state import (
     Status,
     Table,
 )
-from prunevis.session.tables import POSITIONS, Curves, build_table
+from prunevis.session.tables import POSITIONS, Curves, build_table, with_position
 
 #: Steps back that are kept; each holds one copy of the network.
 MAX_STAGES = 20
@@ -196,7 +196,10 @@ class Controller:
         index = table.index(sparsity)
         if abs(table.sparsity[index] - sparsity) > 4e-4:
             self.extra = (*self.extra, round(sparsity, 4))[-MAX_EXTRA:]
-            self._show(build_table(table.stage, table.setting, table.ranking, self.extra))
+            if len(table.sparsity) < len(POSITIONS) + MAX_EXTRA:
+                self._show(with_position(table, self.extra[-1]))
+            else:  # the oldest typed position makes room
+                self._show(build_table(table.stage, table.setting, table.ranking, self.extra))
             table = session.table
             index = table.index(sparsity)
             # the sweep knows nothing of the new position; it starts again with what is left

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 from prunevis.evaluation import AccuracyEstimate
 from prunevis.pruning import Ranking
@@ -34,6 +37,25 @@ def build_table(
         cuts=tuple(plan.cuts for plan in plans),
         threshold=tuple(plan.threshold for plan in plans),
         thresholds=tuple(plan.thresholds for plan in plans),
+    )
+
+
+def with_position(table: Table, sparsity: float) -> Table:
+    """Return `table` with one more position; the others are not computed again."""
+    plan = table.ranking.plan(sparsity)
+    k = bisect(table.sparsity, sparsity)
+
+    def put(column: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
+        return (*column[:k], value, *column[k:])
+
+    return replace(
+        table,
+        sparsity=put(table.sparsity, sparsity),
+        costs=put(table.costs, table.stage.costs.cost(plan)),
+        removed=put(table.removed, plan.removed),
+        cuts=put(table.cuts, plan.cuts),
+        threshold=put(table.threshold, plan.threshold),
+        thresholds=put(table.thresholds, plan.thresholds),
     )
 
 
