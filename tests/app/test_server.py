@@ -1,0 +1,142 @@
+"""Voila's set-up, without starting it; `tests/browser` drives the running page."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from prunevis.app import server
+
+pytest.importorskip("voila")
+
+
+def test_configuration():
+    c = server.configuration(host="0.0.0.0", port=9000, warm=2, cull=120)
+    assert (c.Voila.ip, c.Voila.port) == ("0.0.0.0", 9000)
+    assert c.Voila.open_browser is False
+    assert c.Voila.port_retries > 0
+    assert c.VoilaConfiguration.template == "prunevis"
+    # nothing leaks to a visitor, and nothing but our own template is served
+    assert c.VoilaConfiguration.show_tracebacks is False
+    assert c.VoilaConfiguration.strip_sources is True
+    assert c.VoilaConfiguration.allow_template_override == "NO"
+    assert c.VoilaConfiguration.allow_theme_override == "NO"
+    headers = c.Voila.tornado_settings["headers"]
+    assert headers["Content-Security-Policy"] == "frame-ancestors 'self'"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert c.VoilaConfiguration.preheat_kernel is True
+    assert c.VoilaConfiguration.default_pool_size == 2
+
+
+def test_no_kernel_is_kept_warm():
+    c = server.configuration(host="127.0.0.1", port=9000, warm=0, cull=120)
+    assert c.VoilaConfiguration.preheat_kernel is False
+    assert c.VoilaConfiguration.default_pool_size == 0
+
+
+@pytest.mark.parametrize(("cull", "interval"), [(2, 1), (10, 5), (120, 30), (3600, 30)])
+def test_kernels_without_a_tab_end_in_time(cull, interval):
+    c = server.configuration(host="127.0.0.1", port=9000, warm=1, cull=cull)
+    manager = c.MappingKernelManager
+    assert manager.cull_idle_timeout == cull
+    assert manager.cull_interval == interval
+    assert manager.cull_connected is False  # never under the hands of somebody who looks
+
+
+def test_every_setting_is_one_that_voila_has():
+    """A setting that is misspelt or gone is ignored by traitlets without a word."""
+    from jupyter_server.services.kernels.kernelmanager import MappingKernelManager
+    from voila.app import Voila
+    from voila.configuration import VoilaConfiguration
+    from voila.execute import VoilaExecutor
+
+    c = server.configuration(host="127.0.0.1", port=9000, warm=1, cull=120)
+    known = {
+        "Voila": Voila,
+        "VoilaConfiguration": VoilaConfiguration,
+        "VoilaExecutor": VoilaExecutor,
+        "MappingKernelManager": MappingKernelManager,
+    }
+    assert set(c) == set(known)
+    for section, cls in known.items():
+        for name, value in c[section].items():
+            assert name in cls.class_trait_names(config=True), (section, name)
+            cls.class_traits()[name]._validate(cls.__new__(cls), value)
+
+
+def test_private_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTER_PATH", "/somewhere/else")
+    found = server.private_folders(tmp_path)
+    ours, other = found["JUPYTER_PATH"].split(os.pathsep)
+    assert (Path(ours) / "voila" / "templates" / "prunevis" / "conf.json").is_file()
+    assert other == "/somewhere/else"
+    for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
+        assert Path(found[name]).is_relative_to(tmp_path)
+    monkeypatch.delenv("JUPYTER_PATH")
+    assert os.pathsep not in server.private_folders(tmp_path)["JUPYTER_PATH"]
+
+
+def test_the_page_s_notebook():
+    import nbformat
+
+    notebook = nbformat.read(server.NOTEBOOK, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    assert "served_page()" in "".join(cell.source for cell in code)
+    assert notebook.metadata.kernelspec.name == "python3"
+
+
+def test_the_template_calls_nobody():
+    folder = server.HERE / "share" / "voila" / "templates" / "prunevis"
+    json.loads((folder / "conf.json").read_text("utf-8"))
+    for path in folder.rglob("*"):
+        if path.is_file():
+            text = path.read_text("utf-8")
+            for word in ("cdn", "unpkg", "googleapis", 'src="http', 'href="http', "src='http"):
+                assert word not in text.lower(), (path.name, word)
+
+
+MEND = """
+import inspect
+from prunevis.app.server import mend
+import voila.app
+from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
+from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
+before = VoilaKernelWebsocketHandler.open, voila.app.voila_kernel_manager_factory
+missing = mend()
+assert missing == [], missing
+assert VoilaKernelWebsocketHandler.open is not before[0]
+assert inspect.iscoroutinefunction(VoilaKernelWebsocketHandler.open)
+assert voila.app.voila_kernel_manager_factory is not before[1]
+assert VoilaShutdownKernelHandler.check_xsrf_cookie(None) is None
+# the factory still makes managers, with and without a pool
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+for preheat in (False, True):
+    made = voila.app.voila_kernel_manager_factory(AsyncMappingKernelManager, preheat, 1)
+    assert issubclass(made, AsyncMappingKernelManager)
+    if preheat:
+        assert inspect.iscoroutinefunction(made.cull_kernel_if_idle)
+        assert inspect.iscoroutinefunction(made.get_rendered_notebook)
+        assert made.__name__ == "WarmKernelManager"
+"""
+
+
+def test_everything_can_be_mended_in_the_installed_voila():
+    # in a process of its own, since it changes classes for good
+    run = subprocess.run([sys.executable, "-c", MEND], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+def test_what_cannot_be_mended_is_said(monkeypatch):
+    def gone():
+        raise ImportError("no such handler")
+
+    monkeypatch.setattr(server, "_no_delay", gone)
+    monkeypatch.setattr(server, "_closing_beacon", lambda: None)
+    monkeypatch.setattr(server, "_keep_pool", lambda: None)
+    assert server.mend() == ["TCP_NODELAY on the kernel's websocket: no such handler"]
