@@ -83,6 +83,27 @@ def usable(graph: ModelGraph, setting: Setting) -> Setting:
     return setting
 
 
+def busiest(stage: Stage) -> str:
+    """Return the first layer to look at: the one with most weights that is no output layer."""
+    layers = stage.graph.layers.values()
+    best = max(layers, key=lambda layer: (not layer.is_output, layer.num_weights), default=None)
+    return "" if best is None else best.name
+
+
+def nothing_to_prune(stage: Stage) -> SpecError:
+    """Return what to say of a network in which no layer can be ticked."""
+    reasons = [
+        f"`{layer.name}`: {reason}" if layer.name else reason
+        for layer in stage.graph.layers.values()
+        if (reason := layer.reason or layer.weight_reason)
+    ]
+    return SpecError(
+        "Nothing in this network can be pruned.",
+        got=" ".join(reasons[:3]) or "no convolution and no linear layer",
+        fix="Try the other granularity, or tick the output layer.",
+    )
+
+
 def known_layer(graph: ModelGraph, layer: Any) -> str:
     """Return `layer` if the graph has it; raise SpecError otherwise."""
     if not isinstance(layer, str) or layer not in graph.layers:

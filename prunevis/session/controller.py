@@ -7,7 +7,6 @@ from a browser is checked here, not there.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -39,6 +38,12 @@ from prunevis.session.tables import POSITIONS, Curves, build_table, with_positio
 MAX_STAGES = 20
 #: Positions typed in between the slider's own that are kept.
 MAX_EXTRA = 20
+
+#: Everything that is about one stage of one network.
+JOBS = (
+    *("open", "rank", "baseline", "estimate", "sweep"),
+    *("statistics", "scan", "apply", "fine_tune"),
+)
 
 NOTHING_TICKED = Status("idle", "No layer is ticked: tick one to prune it")
 
@@ -88,22 +93,10 @@ class Controller:
         session.network = network
         setting = choices.usable(network.stage.graph, replace(session.setting, own=()))
         session.setting = replace(setting, ticked=choices.prunable(network.stage, setting))
-        layers = list(network.stage.graph.layers)
-        session.view = replace(session.view, layer=_busiest(network.stage), unit=None)
+        session.view = replace(session.view, layer=choices.busiest(network.stage), unit=None)
         session.position = 0.0
-        if not layers or not session.setting.ticked:
-            reasons = [
-                f"`{layer.name}`: {layer.reason or layer.weight_reason}"
-                for layer in network.stage.graph.layers.values()
-                if layer.reason or layer.weight_reason
-            ]
-            self.report(
-                SpecError(
-                    "Nothing in this network can be pruned.",
-                    got=" ".join(reasons[:3]) or "no convolution and no linear layer",
-                    fix="Try the other granularity, or tick the output layer.",
-                )
-            )
+        if not session.setting.ticked:
+            self.report(choices.nothing_to_prune(network.stage))
         self.refresh()
         self._serve_tab()
 
@@ -296,7 +289,7 @@ class Controller:
     def _go(self, network: Network) -> None:
         self._cancel_all()
         session, before = self.session, self._stage()
-        session.fine_tuning = replace(FineTuning(), **_form(session.fine_tuning))
+        session.fine_tuning = session.fine_tuning.cleared()
         session.scan = Scan()
         session.statistics = None
         session.network = network
@@ -338,7 +331,7 @@ class Controller:
 
     def discard(self) -> None:
         """Forget the fine-tuned network."""
-        self.session.fine_tuning = replace(FineTuning(), **_form(self.session.fine_tuning))
+        self.session.fine_tuning = self.session.fine_tuning.cleared()
 
     # -- what is running, what went wrong --------------------------------------------------------
 
@@ -356,16 +349,9 @@ class Controller:
             self.session.status = Status("error", "Something went wrong, see above")
 
     def report(self, error: BaseException) -> None:
-        """Show `error`; only errors of our own are shown in full outside of a notebook."""
+        """Show `error`."""
         self._problems += 1
-        detail = "".join(traceback.format_exception(error))
-        if isinstance(error, PrunevisError):
-            text = str(error)
-            fix = error.fix or ""
-            text = text[: -len(fix)].rstrip() if fix and text.endswith(fix) else text
-        else:
-            text, fix = f"Unexpected: {type(error).__name__}: {error}", ""
-        self.session.problem = Problem(self._problems, text, fix, detail)
+        self.session.problem = Problem.of(self._problems, error)
 
     def dismiss(self) -> None:
         """Take the shown problem away."""
@@ -376,17 +362,7 @@ class Controller:
         self.session.status = measuring.status(self)
 
     def _cancel_all(self) -> None:
-        for job in (
-            "open",
-            "rank",
-            "baseline",
-            "estimate",
-            "sweep",
-            "statistics",
-            "scan",
-            "apply",
-            "fine_tune",
-        ):
+        for job in JOBS:
             self.worker.cancel(job)
 
     def _present_table(self, otherwise: str) -> Table:
@@ -419,18 +395,3 @@ class Controller:
     def candidate(self, table: Table, index: int) -> nn.Module:
         """Return the network that position `index` of `table` stands for."""
         return candidate(table.stage.model, table.ranking.plan(table.sparsity[index]))
-
-
-def _form(state: FineTuning) -> dict[str, Any]:
-    return {
-        "epochs": state.epochs,
-        "learning_rate": state.learning_rate,
-        "source": state.source,
-    }
-
-
-def _busiest(stage: Stage) -> str:
-    """The first layer to look at: the prunable one with the most weights."""
-    layers = stage.graph.layers.values()
-    best = max(layers, key=lambda l: (not l.is_output, l.num_weights), default=None)
-    return "" if best is None else best.name

@@ -6,6 +6,7 @@ computes: `prunevis.session.controller` does, on the worker thread.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ import traitlets
 from torch import nn
 
 from prunevis.data import Data
+from prunevis.errors import PrunevisError
 from prunevis.evaluation import AccuracyEstimate, Evaluation, Sensitivity
 from prunevis.graph.cost import CostModel, ModelCost
 from prunevis.graph.layers import ModelGraph
@@ -192,6 +194,10 @@ class FineTuning:
     after: float | None = None
     result: Stage | None = field(default=None, repr=False)
 
+    def cleared(self) -> FineTuning:
+        """Return the form as it was filled in, without what came of it."""
+        return FineTuning(epochs=self.epochs, learning_rate=self.learning_rate, source=self.source)
+
 
 @dataclass(frozen=True, eq=False)
 class Scan:
@@ -210,6 +216,17 @@ class Problem:
     text: str
     fix: str = ""
     detail: str = field(default="", repr=False)
+
+    @staticmethod
+    def of(number: int, error: BaseException) -> Problem:
+        """Return `error` in words; what is not an error of our own begins with "Unexpected"."""
+        detail = "".join(traceback.format_exception(error))
+        if not isinstance(error, PrunevisError):
+            return Problem(number, f"Unexpected: {type(error).__name__}: {error}", "", detail)
+        text, fix = str(error), error.fix or ""
+        if fix and text.endswith(fix):
+            text = text[: -len(fix)].rstrip()
+        return Problem(number, text, fix, detail)
 
 
 @dataclass(frozen=True)

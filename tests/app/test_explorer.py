@@ -16,6 +16,7 @@ import prunevis
 from prunevis.app import Explorer, explore, explorer, served_page
 from prunevis.data import Data
 from prunevis.errors import SpecError, UnknownNameError
+from prunevis.session.jobs import BACKGROUND
 from prunevis.widgets import page as page_module
 
 WAIT = 30.0  # seconds until a hang is called one
@@ -578,6 +579,29 @@ def test_slices_are_sent_now_and_then_not_at_every_step(mlp, mlp_data, monkeypat
     found.close()
 
 
+def test_the_first_figure_at_a_new_position_does_not_wait_for_its_turn(mlp, mlp_data, monkeypatch):
+    class Clock:
+        def monotonic(self):
+            return 0.0
+
+    monkeypatch.setattr(explorer, "time", Clock())
+    found = Explorer(mlp, mlp_data, threaded=False, device="cpu")
+    worker = found.controller.worker
+    worker.pause(BACKGROUND)
+    found.run_until_idle()
+    found.page.set_state({"position": 0.5})
+    steps = 0
+    while found.page.curve["value"][50] is None:
+        assert worker.run_until_idle(limit=1)
+        steps += 1
+    assert steps <= 2  # the move, and the first batch
+    found.page.set_state({"position": 0.1234})
+    while len(found.page.curve["value"]) == 101:
+        assert worker.run_until_idle(limit=1)
+    assert found.page.curve["value"][found.page.table["sparsity"].index(0.1234)] is not None
+    found.close()
+
+
 def test_what_no_tab_shows_is_not_made_again(visitor, monkeypatch):
     made = []
     original = explorer.views.neurons
@@ -690,8 +714,11 @@ def test_the_zoo_with_data_of_one_s_own(small_zoo, visit, mlp_data):
     assert visitor.page.curve["total"] == 60
 
 
-def test_a_served_page_is_the_zoo(small_zoo):
+def test_a_served_page_is_the_zoo(small_zoo, monkeypatch):
+    threads = []
+    monkeypatch.setattr("torch.set_num_threads", threads.append)
     found = served_page()
+    assert threads[0] >= 1  # the browser and the server need cores too
     assert found.served
     assert found._models
     found.close()

@@ -6,7 +6,7 @@ from prunevis.evaluation import AccuracyEstimate, evaluate
 from prunevis.graph import CostModel, cost, trace
 from prunevis.pruning import rank
 from prunevis.session.state import Curve, Setting, Stage
-from prunevis.session.tables import KEPT_CURVES, POSITIONS, Curves, build_table
+from prunevis.session.tables import KEPT_CURVES, POSITIONS, Curves, build_table, with_position
 
 
 @pytest.fixture
@@ -54,6 +54,14 @@ def test_extra_positions_are_in_order(stage):
     assert list(table.sparsity) == sorted(table.sparsity)
     assert table.sparsity[table.index(0.123)] == 0.123
     assert table.sparsity[table.index(0.9949)] == 0.9954
+
+
+@pytest.mark.parametrize("sparsity", [0.0004, 0.1234, 0.9954, 0.9995])
+def test_a_position_put_in_is_the_same_as_all_computed_anew(stage, sparsity):
+    put, anew = with_position(table_of(stage), sparsity), table_of(stage, extra=(sparsity,))
+    for field in ("key", "sparsity", "costs", "removed", "cuts", "threshold", "thresholds"):
+        assert getattr(put, field) == getattr(anew, field), field
+    assert put.sparsity[put.index(sparsity)] == sparsity
 
 
 @pytest.mark.parametrize(
