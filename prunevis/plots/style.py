@@ -123,6 +123,14 @@ def theme_of(theme: str | Theme) -> Theme:
     return THEMES[theme]
 
 
+class ShownFigure(Figure):
+    """A figure that Jupyter shows on a cell's last line, without pyplot."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        width, height = (round(100 * inches) for inches in self.get_size_inches())
+        return png(self), {"width": width, "height": height}
+
+
 def new_axes(
     figsize: tuple[float, float] = (4.2, 2.4),
     theme: str | Theme = "light",
@@ -142,7 +150,7 @@ def new_axes(
     colours = theme_of(theme)
     width, height = figsize
     left, right, top, bottom = margins
-    figure = Figure(figsize=figsize, dpi=100, facecolor=colours.card)
+    figure = ShownFigure(figsize=figsize, dpi=100, facecolor=colours.card)
     figure.set_layout_engine("none")  # whatever rcParams say
     FigureCanvasAgg(figure)
     box = (left / width, bottom / height)

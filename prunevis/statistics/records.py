@@ -68,6 +68,12 @@ class ActivationStatistics:
     num_examples: int
     positions: int
 
+    def __repr__(self) -> str:
+        return (
+            f"ActivationStatistics({self.layer!r}: {self.num_units:,} units on "
+            f"{self.num_examples:,} examples, {int(self.dead.sum()):,} almost never fire)"
+        )
+
     @property
     def dead(self) -> Tensor:
         """bool, shape (units,): almost never fires, ``zero_share >= ALMOST_NEVER``."""
@@ -104,6 +110,13 @@ class Statistics:
     num_examples: int
     split: str
     indices: Tensor = field(repr=False)
+
+    def __repr__(self) -> str:
+        dead = sum(int(found.dead.sum()) for found in self.activations.values())
+        return (
+            f"Statistics({len(self.activations)} layers on {self.num_examples:,} {self.split} "
+            f"examples, {dead:,} units almost never fire)"
+        )
 
     def __getitem__(self, layer: str) -> ActivationStatistics:
         """Return the statistics of one layer.

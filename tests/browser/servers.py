@@ -137,5 +137,3 @@ def text_becomes(page: Any, testid: str, holds: str) -> None:
         ".some(e => e.innerText.includes(holds))",
         [testid, holds],
     )
-
-

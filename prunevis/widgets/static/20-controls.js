@@ -55,7 +55,7 @@ function controlsPanel(root, bus) {
   const scope = segmented("Rank", "scope", (name) => bus.send("scope", { name }));
   const scopeHelp = h("p", { class: "pv-quiet pv-two" });
 
-  const seed = h("input", { type: "number", min: 0, max: 4294967295, step: 1, "data-testid": "seed",
+  const seed = h("input", { type: "number", min: 0, max: 2147483647, step: 1, "data-testid": "seed",
     onchange: () => {
       const value = Math.floor(Number(seed.value));
       if (seed.value !== "" && value >= 0) bus.send("seed", { value });
