@@ -40,7 +40,8 @@ class PrunevisError(Exception):
     ) -> None:
         self.problem, self.expected, self.got = problem, expected, got
         self.where, self.fix = where, fix
-        parts = [problem]
+        # a sentence may end in the words of another error, which rarely have a full stop
+        parts = [problem if problem.endswith((".", "!", "?")) else problem + "."]
         for label, value in (("Expected", expected), ("Got", got), ("Where", where)):
             if value is not None:
                 text = f"{label}: {value}"

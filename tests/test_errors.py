@@ -31,6 +31,11 @@ def test_a_value_that_is_false_is_still_said(got):
     assert f"Got: {got}." in str(PrunevisError("No.", got=got))
 
 
+def test_sentences_end_once():
+    error = PrunevisError("The forward raised ValueError: no", got="a, b.", where="fc1")
+    assert str(error) == "The forward raised ValueError: no. Got: a, b. Where: fc1."
+
+
 def test_parts_that_are_missing_leave_nothing_behind():
     assert str(DataError("There are no examples.")) == "There are no examples."
 

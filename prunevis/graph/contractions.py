@@ -178,8 +178,9 @@ def _lead(call: Call, left: Value, right: Value) -> Axes:
 def _read(call: Call, units: Ids | None, columns: Ids | None) -> None:
     """Let the columns of a weight read units."""
     if units is None:
-        return
-    if columns is None:
+        # where another layer shares the weight, its units lie on these columns too
+        call.block(columns, "reads what no layer computes.")
+    elif columns is None:
         call.block(units, "multiplies them by a tensor that is not followed.")
     else:
         call.atoms.tie(units, columns)

@@ -373,10 +373,12 @@ class Controller:
             raise SpecError(
                 "The network has just changed and is not ranked yet.", fix="Try again in a moment."
             )
-        if table.stage.baseline is None:
+        if table.stage.baseline is None and self.worker.running("baseline"):
             raise SpecError(
                 "The network as it came is still being measured.", fix="Try again in a moment."
             )
+        if table.stage.baseline is None:
+            raise SpecError("The network could not be measured on these data.")
         return table
 
     def _stage(self) -> Stage:

@@ -180,6 +180,18 @@ def test_asking_too_much_before_the_network_as_it_came_is_measured(driver, mlp, 
     assert driver.session.problem.number == 1
 
 
+@pytest.mark.parametrize("what", ["apply", "scan", "fine_tune"])
+def test_asking_too_much_of_a_network_that_cannot_be_measured(driver, mlp, mlp_data, what):
+    data = Data(train=mlp_data.train, test=(mlp_data.test.inputs, mlp_data.test.targets + 4))
+    driver.open(mlp, data)
+    assert "fewer outputs than the data have classes" in driver.problem
+    assert driver.session.status.kind == "error"
+    driver.do("move", 0.5)
+    args = (1, 0.01, "train") if what == "fine_tune" else ()
+    driver.do(what, *args)
+    assert driver.problem == "The network could not be measured on these data."
+
+
 def test_changing_the_setting_while_the_network_as_it_came_is_measured(driver, mlp, mlp_data):
     driver.controller.open(lambda: (private_copy(mlp), mlp_data, "", "Tiny"))
     while driver.session.table is None:
