@@ -500,6 +500,18 @@ def test_tied_parameters_work(visit):
     assert visitor.page.curve["known"] == len(visitor.page.curve["value"])
 
 
+def test_tied_parameters_whose_units_must_stay_say_why(visit):
+    model = seeded(Tied)
+    model.stem = nn.Identity()
+    visitor = visit(model, answered(model, labelled((6,), 30, 4)))
+    visitor.send("granularity", name="unit")
+    assert visitor.problem == ""
+    assert "reads what no layer computes" in visitor.page.controls["layers"][0]["disabled"]
+    assert visitor.page.status["text"].startswith("No layer is ticked")
+    visitor.send("granularity", name="weight").slide(0.5)
+    assert visitor.page.curve["known"] == 101
+
+
 def test_a_model_that_cannot_be_copied(visit, mlp, mlp_data):
     mlp.lock = threading.Lock()
     visitor = visit(mlp, mlp_data)
