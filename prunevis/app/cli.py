@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import socket
+import sys
 import threading
 import webbrowser
 from collections.abc import Sequence
@@ -52,6 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _demo(args: argparse.Namespace) -> int:
     from prunevis.app.server import serve
 
+    if args.port is not None and not _free(args.host, args.port):
+        print(
+            f"Port {args.port} of {args.host} cannot be listened on: it is in use, or not ours to "
+            "use. Choose another with --port, or leave --port out.",
+            file=sys.stderr,
+        )
+        return 1
     print(f"prunevis {__version__}: starting the page...", flush=True)
 
     def announce(address: str) -> None:
@@ -71,6 +80,15 @@ def _demo(args: argparse.Namespace) -> int:
     )
     print("Ended.", flush=True)
     return 0
+
+
+def _free(host: str, port: int) -> bool:
+    """Whether a server could listen there."""
+    try:
+        with socket.create_server((host, port)):
+            return True
+    except OSError:
+        return False
 
 
 def _port(text: str) -> int:
