@@ -16,7 +16,7 @@ from torch import nn
 from prunevis.criteria import CRITERIA
 from prunevis.data import Data
 from prunevis.errors import PrunevisError, SpecError
-from prunevis.evaluation import Evaluation, Sampler
+from prunevis.evaluation import AccuracyEstimate, Evaluation, Sampler
 from prunevis.pruning import candidate, check_sparsity
 from prunevis.session import choices, measuring, tuning
 from prunevis.session.jobs import BACKGROUND, LONG, NOW, SOON, Worker
@@ -41,7 +41,7 @@ MAX_EXTRA = 20
 
 #: Everything that is about one stage of one network.
 JOBS = (
-    *("open", "rank", "baseline", "estimate", "sweep"),
+    *("open", "rank", "baseline", "estimate", "compress", "sweep"),
     *("statistics", "scan", "apply", "fine_tune"),
 )
 
@@ -204,18 +204,18 @@ class Controller:
             self.worker.submit("estimate", lambda: measuring.estimate(self, table, index), NOW)
         else:
             self.worker.cancel("estimate")
-        if not self.worker.running("sweep") and not self.curves_complete(table):
+        small = table.stage.costs.base_bytes <= measuring.MOST_TO_COMPRESS
+        if small and self.curves.size(table, index) is None:
+            self.worker.submit("compress", lambda: measuring.compress(self, table, index), SOON)
+        if not self.worker.running("sweep") and not self.curves.complete(table):
             self.worker.submit("sweep", lambda: measuring.sweep(self, table), BACKGROUND)
         self.show_status()
 
-    def curves_complete(self, table: Table) -> bool:
-        """Whether every position of `table` is known exactly."""
-        return self.curves.snapshot(table).known == len(table.sparsity)
-
-    def measured(self, table: Table, index: int, estimate: Any) -> None:
-        """Take over an estimate; called by the jobs."""
+    def measured(self, table: Table, index: int, found: AccuracyEstimate | int) -> None:
+        """Take over an accuracy, or the bytes of a compressed file; called by the jobs."""
         shown = self.session.table
-        if self.curves.put(table, index, estimate) and shown is not None and shown.key == table.key:
+        news = self.curves.put(table, index, found)
+        if news and shown is not None and shown.key == table.key:
             self.session.curve = self.curves.snapshot(shown)
             self.show_status()
 

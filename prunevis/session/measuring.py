@@ -10,7 +10,13 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from prunevis.criteria import CRITERIA
-from prunevis.evaluation import AccuracyEstimate, Evaluation, coarse_to_fine, sensitivity_steps
+from prunevis.evaluation import (
+    AccuracyEstimate,
+    Evaluation,
+    coarse_to_fine,
+    sensitivity_steps,
+    stored_bytes,
+)
 from prunevis.pruning import rank
 from prunevis.session.state import Scan, Status, Table
 from prunevis.statistics import collect_steps
@@ -20,6 +26,8 @@ if TYPE_CHECKING:
 
 Steps = Generator[None, None, None]
 
+#: Files larger than this, in bytes, take too long to compress between two slider moves.
+MOST_TO_COMPRESS = 6_000_000
 #: Images of the sweep's first pass, enough for a band of about a point where little is lost.
 FIRST_PASS = 768
 
@@ -59,6 +67,13 @@ def estimate(controller: Controller, table: Table, index: int) -> Steps:
     while not stream.done:
         controller.measured(table, index, stream.step())
         yield
+
+
+def compress(controller: Controller, table: Table, index: int) -> Steps:
+    """Compress the file at position `index`: no formula knows what that gives."""
+    yield
+    plan = table.ranking.plan(table.sparsity[index])
+    controller.measured(table, index, stored_bytes(table.stage.model, plan).compressed)
 
 
 def sweep(controller: Controller, table: Table) -> Steps:

@@ -142,10 +142,21 @@ class Table:
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """What is known of accuracy under one table: estimates by position, None where unknown."""
+    """What was measured under one table, by position; None where unknown.
+
+    Attributes
+    ----------
+    key
+        That of the table.
+    estimates
+        Accuracies.
+    compressed
+        Bytes of the compressed file.
+    """
 
     key: str
     estimates: tuple[AccuracyEstimate | None, ...] = field(repr=False)
+    compressed: tuple[int | None, ...] = field(default=(), repr=False)
 
     @property
     def known(self) -> int:

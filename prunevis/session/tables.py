@@ -68,36 +68,53 @@ class Curves:
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, dict[tuple[int, ...], AccuracyEstimate]] = OrderedDict()
+        self._sizes: dict[str, dict[tuple[int, ...], int]] = {}
 
     def clear(self) -> None:
         """Forget everything: another network was opened."""
         self._known.clear()
+        self._sizes.clear()
 
     def get(self, table: Table, index: int) -> AccuracyEstimate | None:
         """Return the best figure known for a position."""
         return self._of(table).get(_plan_key(table, index))
 
-    def put(self, table: Table, index: int, estimate: AccuracyEstimate) -> bool:
-        """Keep `estimate` if it is better than what is known; return whether it was."""
+    def complete(self, table: Table) -> bool:
+        """Whether every position of `table` is known exactly."""
+        return self.snapshot(table).known == len(table.sparsity)
+
+    def put(self, table: Table, index: int, found: AccuracyEstimate | int) -> bool:
+        """Keep a figure if it is better than what is known; return whether it was.
+
+        `found` is an accuracy, or the bytes of the compressed file, an int.
+        """
         known, key = self._of(table), _plan_key(table, index)
+        if isinstance(found, int):
+            self._sizes.setdefault(table.key, {})[key] = found
+            return True
+        estimate = found
         old = known.get(key)
         if old is not None and (old.exact or old.seen >= estimate.seen) and not estimate.exact:
             return False
         known[key] = estimate
         return True
 
+    def size(self, table: Table, index: int) -> int | None:
+        """Return the bytes of the compressed file at a position, if measured."""
+        return self._sizes.get(table.key, {}).get(_plan_key(table, index))
+
     def snapshot(self, table: Table) -> Curve:
         """Return what is known of every position of `table`."""
-        known = self._of(table)
-        return Curve(
-            table.key, tuple(known.get(_plan_key(table, k)) for k in range(len(table.sparsity)))
-        )
+        known, sizes = self._of(table), self._sizes.get(table.key, {})
+        keys = [_plan_key(table, k) for k in range(len(table.sparsity))]
+        return Curve(table.key, tuple(map(known.get, keys)), tuple(map(sizes.get, keys)))
 
     def _of(self, table: Table) -> dict[tuple[int, ...], AccuracyEstimate]:
         known = self._known.setdefault(table.key, {})
         self._known.move_to_end(table.key)
         while len(self._known) > KEPT_CURVES:
-            self._known.popitem(last=False)
+            oldest, _ = self._known.popitem(last=False)
+            self._sizes.pop(oldest, None)
         return known
 
 

@@ -32,7 +32,8 @@ Slices (Python → browser)
     table's belong to another setting: ignore them.
 ``curve``
     What is known of accuracy: ``{key, value: [K of number | null], low: [K], high: [K], seen: [K],
-    exact: [K of 0 | 1], total, known}``.
+    exact: [K of 0 | 1], total, known, compressed: [K of bytes | null]}``; `compressed` is the size
+    of the compressed file.
 ``weights``
     ``{key, layer, reason, edges: [B + 1], counts: [B], original: [B] | null, cut: bytes, K,
     threshold: [K of number | null] | null, removed: [K], total, summary}``; `cut` is uint32

@@ -61,4 +61,5 @@ def curve(session: Session) -> dict[str, Any]:
         "exact": [int(e is not None and e.exact) for e in known.estimates],
         "total": session.network.data.test.count,
         "known": known.known,
+        "compressed": list(known.compressed),
     }

@@ -128,12 +128,14 @@ function sizeOf(at, k) {
   const size = (x) => scaledText(x, "bytes", before);
   const kind = t.storage ? t.storage[k] : "dense";
   const dense = t.dense_bytes ? t.dense_bytes[k] : t.bytes[k];
-  const lines = at.byUnit
-    ? [["dense tensors", size(dense), kind === "dense"]]
-    : [["dense tensors", size(dense), kind === "dense"]];
-  if (kind !== "dense") lines.unshift([STORED_AS[kind] || kind, size(t.bytes[k]), true]);
-  else lines.push([at.byUnit ? "smaller, and any tool reads them" : t.sparsity[k] > 0 ? "too few zeros for a sparse file" : "nothing is removed yet", ""]);
-  return { now: t.bytes[k], before, word: "smaller", text: (x) => scaled(x, "bytes", before), lines };
+  const packed = at.curve && at.curve.compressed ? at.curve.compressed[k] : null;
+  // What any tool reads comes first; a compressed file must be unpacked before it is of use.
+  const ways = [["dense tensors", dense]];
+  if (kind !== "dense") ways.unshift([STORED_AS[kind] || kind, t.bytes[k]]);
+  if (known(packed)) ways.push(["compressed file", packed]);
+  const now = Math.min(...ways.map(([, bytes]) => bytes));
+  const lines = ways.map(([label, bytes]) => [label, size(bytes), bytes === now]);
+  return { now, before, word: "smaller", text: (x) => scaled(x, "bytes", before), lines };
 }
 
 function paramsOf(at, k) {
@@ -165,7 +167,7 @@ function flopsOf(at, k) {
 function scoreboardPanel(root, bus) {
   const cards = [
     accuracyCard(bus),
-    costCard("size", "Size", sizeOf, 2),
+    costCard("size", "Size", sizeOf, 3),
     costCard("params", "Parameters", paramsOf, 2),
     costCard("flops", "FLOPs", flopsOf, 3),
   ];
