@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from tiny_networks import (
@@ -19,6 +23,13 @@ from prunevis.data import Data
 
 # Two threads on a busy machine of two cores are slower than one, and sums could differ in order.
 torch.set_num_threads(1)
+
+#: No request may leave this machine.
+CHROMIUM_ARGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -151,3 +162,16 @@ def visit():
     yield make
     for visitor in visitors:
         visitor.explorer.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """One Chromium for all tests: Playwright cannot be started twice in a process."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+    chromium = Path("/usr/bin/chromium")
+    if not chromium.exists():
+        pytest.skip("needs /usr/bin/chromium")
+    with playwright.sync_playwright() as driver:
+        found = driver.chromium.launch(executable_path=str(chromium), args=CHROMIUM_ARGS)
+        yield found
+        found.close()

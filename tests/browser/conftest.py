@@ -12,17 +12,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 import servers
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    if not servers.CHROMIUM.exists():
-        pytest.skip("needs /usr/bin/chromium")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=str(servers.CHROMIUM), args=servers.ARGS)
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """A running `prunevis demo`, with a short culling time."""
@@ -56,6 +45,8 @@ def page(browser: Any, demo: dict[str, Any]) -> Iterator[Any]:
     if found.get_by_test_id("model").input_value() != "lenet-300-100":
         found.get_by_test_id("model").select_option("lenet-300-100")
         servers.text_becomes(found, "card-params", "266,610")
+    # measured as it came: before that, applying and fine-tuning ask for a moment's patience
+    servers.settled(found, "state", "exact")
     yield found
     found.close(run_before_unload=True)
     context.close()

@@ -15,13 +15,6 @@ from typing import Any
 
 import psutil
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1",
-]  # fmt: skip
-
 #: Milliseconds that a browser test waits for a state; far more than any needs, since machines that
 #: run tests are often busy. Nothing is measured by it.
 PATIENCE = 90_000
