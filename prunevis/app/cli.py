@@ -92,14 +92,17 @@ def _free(host: str, port: int) -> bool:
 
 
 def _port(text: str) -> int:
-    port = int(text)
+    try:
+        port = int(text)
+    except ValueError:
+        port = 0
     if not 1 <= port <= 65535:
         raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
     return port
 
 
 def _count(text: str) -> int:
-    count = int(text)
+    count = int(text) if text.isdecimal() else -1
     if count < 0:
         raise argparse.ArgumentTypeError("a number from 0")
     return count

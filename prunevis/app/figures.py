@@ -157,7 +157,7 @@ def unit_detail(
     if found is not None:
         share = float(found.zero_share[unit])
         facts = [
-            ["fires on", f"{1 - share:.1%} of its answers"],
+            ["fires in", f"{100 * (1 - share):.1f} % of its answers"],
             ["mean answer", f"{float(found.mean[unit]):.3g}"],
             ["largest answer", f"{float(found.maximum[unit]):.3g}"],
         ]

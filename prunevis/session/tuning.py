@@ -138,7 +138,8 @@ def sources(data: Data) -> dict[str, str]:
     if data.train is None:
         return {}
     count = data.train.count
-    found = {"train": f"All {count:,} training images"}
+    what = "images" if data.train.inputs.ndim == 4 else "examples"
+    found = {"train": f"All {count:,} training {what}"}
     if count >= 4000:
         found["quarter"] = f"A quarter of them, {count // 4:,}"
     return found
@@ -203,7 +204,7 @@ def fine_tune(controller: Controller, plan: PruningPlan) -> Generator[None, None
         session.fine_tuning,
         state="done",
         progress=1.0,
-        text=f"Done: {before.accuracy:.1%} before, {after.accuracy:.1%} after",
+        text=f"Done: {100 * before.accuracy:.1f} % before, {100 * after.accuracy:.1f} % after",
         after=after.accuracy,
         result=_stage(controller, stage, label, model, graph, after, plan),
     )

@@ -78,7 +78,7 @@ def test_a_unit(visit, residual, residual_data, drawn):
     assert is_picture(found["png"])
     assert found["alt"]
     facts = dict(found["facts"])
-    assert set(facts) == {"fires on", "mean answer", "largest answer", "norm of its weights"}
+    assert set(facts) == {"fires in", "mean answer", "largest answer", "norm of its weights"}
     norm = float(residual.stem.weight[3].detach().norm())
     assert float(facts["norm of its weights"]) == pytest.approx(norm, rel=0.01)
     visitor.send("unit", unit=3).send("unit", unit=None)
@@ -91,7 +91,7 @@ def test_a_unit_that_never_fires_is_said(visit, mlp, mlp_data):
         mlp.fc1.bias[5] = -100.0
     visitor = visit(mlp, mlp_data).send("tab", name="neurons").send("unit", unit=5)
     assert visitor.page.unit["text"] == "It fired on none of the images."
-    assert dict(visitor.page.unit["facts"])["fires on"] == "0.0% of its answers"
+    assert dict(visitor.page.unit["facts"])["fires in"] == "0.0 % of its answers"
     assert visitor.send("unit", unit=0).page.unit["text"] == ""
 
 
