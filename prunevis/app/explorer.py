@@ -14,12 +14,10 @@ from torch import nn
 
 from prunevis.app import views
 from prunevis.app.figures import Figures
-from prunevis.data import Data, as_data
-from prunevis.errors import PrunevisError, SpecError
-from prunevis.graph.checks import check_model
+from prunevis.app.sources import source, zoo_models
+from prunevis.errors import SpecError
 from prunevis.session.controller import Controller
 from prunevis.session.jobs import BACKGROUND
-from prunevis.session.opening import private_copy
 from prunevis.session.state import Session
 from prunevis.widgets.page import Page
 
@@ -29,9 +27,9 @@ PUBLISH_EVERY = 0.08
 #: Which slices a change of the session makes stale.
 STALE: dict[str, tuple[str, ...]] = {
     "network": ("head", "controls", "weights", "neurons", "fine_tune", "steps"),
-    "setting": ("controls", "steps"),
+    "setting": ("controls", "steps", "curve"),
     "position": ("steps",),
-    "table": ("table", "curve", "weights", "neurons", "steps"),
+    "table": ("table", "curve", "weights", "neurons", "steps", "controls"),
     "curve": ("curve",),
     "statistics": ("neurons",),
     "view": ("controls", "weights", "neurons", "unit", "redundancy", "layers_view"),
@@ -74,14 +72,14 @@ class Explorer:
         threaded: bool = True,
     ) -> None:
         # what is refused is refused before a thread or a widget exists
-        source = _source(model, data, calibration)
+        opened = source(model, data, calibration)
         self.served = served
         self.session = Session()
         self.page = Page()
         self.controller = Controller(self.session, self._after_step)
         self.controller.device = device
         self.figures = Figures(self)
-        self._models = _zoo_models() if model is None or isinstance(model, str) else []
+        self._models = zoo_models() if model is None or isinstance(model, str) else []
         self._stale: dict[str, None] = {}
         self._published = 0.0
         self._own_position = math.nan  # unequal to everything
@@ -94,7 +92,7 @@ class Explorer:
         if threaded:
             self.controller.worker.pause(BACKGROUND)
             self.controller.worker.start()
-        self.controller.open(source, example=example_input)
+        self.controller.open(opened, example=example_input)
 
     # -- display ---------------------------------------------------------------------------------
 
@@ -189,7 +187,7 @@ class Explorer:
     def _open_zoo(self, name: Any) -> None:
         if name not in [entry["name"] for entry in self._models]:
             raise SpecError(f"There is no model called {str(name)[:40]!r} here.")
-        self.controller.open(_source(name, None, None))
+        self.controller.open(source(name, None, None))
 
     # -- to the browser --------------------------------------------------------------------------
 
@@ -209,6 +207,12 @@ class Explorer:
     def _after_step(self, idle: bool) -> None:
         now = time.monotonic()
         due = idle or now - self._published >= PUBLISH_EVERY
+        if not idle and self._between():
+            # the new network and what its positions cost are shown together, not one by one
+            if due and "status" in self._stale:
+                self._published = now
+                self._publish(("status", "problem"))
+            return
         if self._stale and due:
             self._published = now
             self._publish(tuple(self._stale))
@@ -224,6 +228,12 @@ class Explorer:
     def _moving(self) -> bool:
         # a newer position is on its way from the browser
         return self.controller.worker.asked("move")
+
+    def _between(self) -> bool:
+        """Whether another network has come and its table has not."""
+        network, table = self.session.network, self.session.table
+        other = network is not None and (table is None or table.stage is not network.stage)
+        return other and self.controller.worker.running("rank")
 
     def _is_news(self) -> bool:
         """Whether the browser knows nothing yet of the accuracy where the slider stands."""
@@ -312,78 +322,6 @@ def explore(
     return Explorer(
         model, data, example_input=example_input, calibration=calibration, device=device
     )
-
-
-def _zoo_models() -> list[dict[str, str]]:
-    from prunevis.zoo import MODELS
-
-    return [
-        {"name": name, "label": entry.label, "detail": entry.description}
-        for name, entry in MODELS.items()
-    ]
-
-
-def _source(
-    model: nn.Module | str | None, data: Any, calibration: Any
-) -> Callable[[], tuple[nn.Module, Any, str, str]]:
-    from prunevis.zoo import MODELS, load_data, load_model
-
-    if isinstance(model, nn.Module):
-        if data is None:
-            raise SpecError(
-                "A model of your own needs data to be measured on.",
-                fix="Pass explore(model, (inputs, targets)), a Dataset, a DataLoader or Data.",
-            )
-        return _own_source(model, data, calibration)
-    if model is not None and not isinstance(model, str):
-        raise SpecError(
-            "This is not a network.",
-            expected="a torch.nn.Module, or a name in prunevis.MODELS",
-            got=type(model).__name__,
-        )
-    name = "lenet5" if model is None else model
-    entry = MODELS[name]
-
-    def load() -> tuple[nn.Module, Any, str, str]:
-        chosen = data if data is not None else load_data(entry.dataset)
-        return load_model(name), _with_calibration(chosen, calibration), name, entry.label
-
-    return load
-
-
-def _own_source(
-    model: nn.Module, data: Any, calibration: Any
-) -> Callable[[], tuple[nn.Module, Any, str, str]]:
-    """Copy the model and read the data here, on the person's thread.
-
-    Afterwards they may go on using both while the worker has its own. What is wrong with them is
-    said on the page, like everything else.
-    """
-    name = type(model).__name__
-    try:
-        check_model(model)
-        own = private_copy(model)
-        read = as_data(_with_calibration(data, calibration))
-    except PrunevisError as error:
-        return _failing(error)
-    return lambda: (own, read, name, name)
-
-
-def _failing(error: PrunevisError) -> Callable[[], tuple[nn.Module, Any, str, str]]:
-    def fail() -> tuple[nn.Module, Any, str, str]:
-        raise error
-
-    return fail
-
-
-def _with_calibration(data: Any, calibration: Any) -> Any:
-    if calibration is None:
-        return data
-    if isinstance(data, Data):
-        from dataclasses import replace
-
-        return replace(data, train=calibration)
-    return Data(train=calibration, test=data)
 
 
 def served_page() -> Explorer:

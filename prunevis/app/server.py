@@ -6,8 +6,10 @@ where that method is there (`mend` says in the log what could not be):
 * the kernel's websocket waits up to 40 ms a message for company (Nagle), so TCP_NODELAY is set;
 * the beacon that a closing tab sends carries no XSRF token, is refused, and the kernel stays
   (voila#1458); that one handler is exempted, origins are still checked;
-* a kernel kept warm counts as idle and may be culled just as a visitor gets it; kernels in the pool
-  are not culled, and one that is handed over counts as just used.
+* Jupyter ends kernels that are *idle*, but one that fills in a curve for a closed tab is busy, and
+a
+  warm one that waits for a visitor is idle. Here a kernel ends when it had no tab for the culling
+  time, whatever it does, and never while it waits in the pool.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import logging
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +47,15 @@ def private_folders(where: Path) -> dict[str, str]:
     }
 
 
+def quiet_kernels(where: Path) -> None:
+    """Keep kernels from warning a visitor's host of what is so on purpose (local TCP)."""
+    profile = where / "ipython" / "profile_default"
+    profile.mkdir(parents=True)
+    (profile / "ipython_kernel_config.py").write_text(
+        "c = get_config()\nc.IPKernelApp.log_level = 40\n", "utf-8"
+    )
+
+
 def configuration(*, host: str, port: int, warm: int, cull: int) -> Any:
     """Return the configuration of Voila as a traitlets `Config`.
 
@@ -63,7 +75,7 @@ def configuration(*, host: str, port: int, warm: int, cull: int) -> Any:
     c.Voila.port = port
     c.Voila.port_retries = 20
     c.Voila.open_browser = False
-    c.Voila.log_level = "WARN"
+    c.Voila.log_level = "ERROR"
     c.Voila.tornado_settings = {
         "headers": {
             "Content-Security-Policy": "frame-ancestors 'self'",
@@ -71,6 +83,8 @@ def configuration(*, host: str, port: int, warm: int, cull: int) -> Any:
             "Referrer-Policy": "no-referrer",
         },
         "websocket_max_message_size": 10 * 1024 * 1024,
+        "websocket_ping_interval": 30,
+        "websocket_ping_timeout": 30,
     }
     c.VoilaConfiguration.template = TEMPLATE
     c.VoilaConfiguration.strip_sources = True
@@ -80,7 +94,7 @@ def configuration(*, host: str, port: int, warm: int, cull: int) -> Any:
     c.VoilaConfiguration.preheat_kernel = warm > 0
     c.VoilaConfiguration.default_pool_size = warm
     c.VoilaExecutor.timeout = 120
-    c.MappingKernelManager.cull_interval = max(1, min(30, cull // 2))
+    c.MappingKernelManager.cull_interval = max(1, min(15, cull // 4))
     c.MappingKernelManager.cull_idle_timeout = cull
     # a page that somebody looks at is never ended under their hands
     c.MappingKernelManager.cull_connected = False
@@ -93,7 +107,7 @@ def mend() -> list[str]:
     for what, how in (
         ("TCP_NODELAY on the kernel's websocket", _no_delay),
         ("kernels end with their tab", _closing_beacon),
-        ("kernels in the pool are not culled", _keep_pool),
+        ("kernels end when their tab is gone for long", _end_with_tabs),
     ):
         try:
             how()
@@ -122,33 +136,34 @@ def _closing_beacon() -> None:
     Handler.check_xsrf_cookie = lambda self: None
 
 
-def _keep_pool() -> None:
+def _end_with_tabs() -> None:
     import voila.app
-    from jupyter_server._tz import utcnow
+    from jupyter_server.services.kernels.kernelmanager import MappingKernelManager
 
+    MappingKernelManager.cull_kernel_if_idle  # noqa: B018 - it must be there to be overridden
     make = voila.app.voila_kernel_manager_factory
 
     def factory(*args: Any, **kwargs: Any) -> Any:
-        manager = make(*args, **kwargs)
-        if not hasattr(manager, "get_rendered_notebook"):
-            return manager
+        class TabKernelManager(make(*args, **kwargs)):
+            """Ends kernels that had no tab for the culling time, whether they compute or not."""
 
-        class WarmKernelManager(manager):
+            def _waits(self, kernel_id: str) -> bool:
+                """Whether a kernel is in the pool, warm for the next visitor."""
+                tasks = [task for pool in getattr(self, "_pools", {}).values() for task in pool]
+                done = [t for t in tasks if t.done() and not t.cancelled() and not t.exception()]
+                return any(t.result().get("kernel_id") == kernel_id for t in done)
+
             async def cull_kernel_if_idle(self, kernel_id: str) -> None:
-                for pool in self._pools.values():
-                    for task in pool:
-                        if not task.done() or task.cancelled() or task.exception() is not None:
-                            continue
-                        if task.result().get("kernel_id") == kernel_id:
-                            return
-                await super().cull_kernel_if_idle(kernel_id)
+                alone = self.__dict__.setdefault("_alone_since", {})
+                if self._waits(kernel_id) or self._kernel_connections.get(kernel_id, 0):
+                    alone.pop(kernel_id, None)
+                    return
+                since = alone.setdefault(kernel_id, time.monotonic())
+                if time.monotonic() - since >= self.cull_idle_timeout:
+                    alone.pop(kernel_id, None)
+                    await self.shutdown_kernel(kernel_id)
 
-            async def get_rendered_notebook(self, *args: Any, **kwargs: Any) -> Any:
-                found = await super().get_rendered_notebook(*args, **kwargs)
-                self.get_kernel(found[2]).last_activity = utcnow()
-                return found
-
-        return WarmKernelManager
+        return TabKernelManager
 
     voila.app.voila_kernel_manager_factory = factory
 
@@ -169,6 +184,7 @@ def serve(
     """
     with tempfile.TemporaryDirectory(prefix="prunevis-") as folder:
         os.environ.update(private_folders(Path(folder)))
+        quiet_kernels(Path(folder))
         from voila.app import Voila
 
         for gap in mend():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections.abc import Iterator
 from contextlib import suppress
@@ -146,8 +147,15 @@ def _record(model: nn.Module, example: Tensor, batch_axis: int) -> tuple[Recorde
 def _run(
     model: nn.Module, recorder: Recorder, fake: FakeTensorMode, state: dict[str, Tensor], x: Tensor
 ) -> Any:
-    with fake, recorder:
-        return functional_call(model, state, (x,))
+    # torch logs a stack of its own for a shape that does not fit; ours is one sentence
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        with fake, recorder:
+            return functional_call(model, state, (x,))
+    finally:
+        log.setLevel(level)
 
 
 def _follow_training(

@@ -62,6 +62,11 @@ class Ranking:
     _sorted: Mapping[str, tuple[Tensor, Tensor]] = field(repr=False)
     _pooled: frozenset[str] = field(repr=False)
 
+    @staticmethod
+    def of_nothing(graph: ModelGraph, spec: PruningSpec) -> Ranking:
+        """Return the order of removal of nothing at all: every plan leaves the network whole."""
+        return Ranking(graph, spec, {}, {}, {}, {}, {}, frozenset())
+
     def counts(self, sparsity: float) -> tuple[dict[str, int], dict[str, int]]:
         """Return cuts and numbers removed by layer or group at `sparsity`, without any mask."""
         sparsity = check_sparsity(sparsity)

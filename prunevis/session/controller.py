@@ -17,7 +17,7 @@ from prunevis.criteria import CRITERIA
 from prunevis.data import Data
 from prunevis.errors import PrunevisError, SpecError
 from prunevis.evaluation import AccuracyEstimate, Evaluation, Sampler
-from prunevis.pruning import candidate, check_sparsity
+from prunevis.pruning import PruningSpec, Ranking, candidate, check_sparsity
 from prunevis.session import choices, measuring, tuning
 from prunevis.session.jobs import BACKGROUND, LONG, NOW, SOON, Worker
 from prunevis.session.opening import measure_baseline, open_network
@@ -44,8 +44,6 @@ JOBS = (
     *("open", "rank", "baseline", "estimate", "compress", "sweep"),
     *("statistics", "scan", "apply", "fine_tune"),
 )
-
-NOTHING_TICKED = Status("idle", "No layer is ticked: tick one to prune it")
 
 
 class Controller:
@@ -130,12 +128,14 @@ class Controller:
 
     def refresh(self) -> None:
         """Rank anew (if need be) and start measuring for the present setting."""
-        for job in ("estimate", "sweep", "scan"):
+        for job in ("rank", "estimate", "sweep", "scan"):
             self.worker.cancel(job)
         if self.session.network is None:
             return
         if not self.session.setting.ticked:
-            self.session.table = self.session.curve = None
+            stage, setting = self._stage(), self.session.setting
+            spec = PruningSpec.make(setting.criterion, setting.granularity, setting.scope)
+            self._show(build_table(stage, setting, Ranking.of_nothing(stage.graph, spec)))
             self.show_status()
         else:
             self.worker.submit("rank", lambda: measuring.rank_setting(self), NOW)
@@ -154,8 +154,6 @@ class Controller:
         if table is not None and table.stage is stage:
             self._show(replace(table, stage=measured))
             self.move(session.position)
-        elif not session.setting.ticked:
-            session.status = NOTHING_TICKED
         else:
             self.show_status()
 
@@ -250,6 +248,8 @@ class Controller:
     def scan(self) -> None:
         """Measure how sensitive each layer is, one at a time."""
         self._present_table("There is no network to scan yet.")
+        if not self.session.setting.ticked:
+            raise SpecError("No layer is ticked.", fix="Tick at least one to scan it.")
         self.worker.submit("scan", lambda: measuring.scan(self), LONG)
 
     # -- apply, undo, reset ----------------------------------------------------------------------

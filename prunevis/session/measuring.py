@@ -18,6 +18,7 @@ from prunevis.evaluation import (
     stored_bytes,
 )
 from prunevis.pruning import rank
+from prunevis.session import choices
 from prunevis.session.state import Scan, Status, Table
 from prunevis.statistics import collect_steps
 
@@ -142,7 +143,11 @@ def status(controller: Controller) -> Status:
     """Say what is known here and what is running."""
     session, table = controller.session, controller.session.table
     if session.network is not None and not session.setting.ticked:
-        return Status("idle", "No layer is ticked: tick one to prune it")
+        able = choices.prunable(session.network.stage, session.setting, outputs=True)
+        text = "No layer is ticked: tick one to prune it"
+        return Status("idle", text if able else "Nothing more can go: each layer says why")
+    if controller.worker.running("apply"):
+        return Status("busy", "Applying")
     if table is None or session.curve is None:
         return session.status
     index = table.index(session.position)

@@ -204,7 +204,7 @@ def fine_tune(controller: Controller, plan: PruningPlan) -> Generator[None, None
         session.fine_tuning,
         state="done",
         progress=1.0,
-        text=f"Done: {100 * before.accuracy:.1f} % before, {100 * after.accuracy:.1f} % after",
+        text=f"Done: {label}",
         after=after.accuracy,
         result=_stage(controller, stage, label, model, graph, after, plan),
     )

@@ -105,4 +105,5 @@ def controls(session: Session, models: Sequence[dict[str, str]] = ()) -> dict[st
         "seed_shown": CRITERIA[setting.criterion].random,
         "layer": session.view.layer,
         "layers": layers,
+        "pending": session.table is not None and session.table.setting != setting,
     }

@@ -52,6 +52,8 @@ def curve(session: Session) -> dict[str, Any]:
     found, known = session.table, session.curve
     if found is None or known is None or known.key != found.key:
         return {}
+    if found.setting != session.setting:
+        return {}  # another choice was made and is being ranked: nothing is known of it yet
     return {
         "key": found.key,
         "value": [None if e is None else e.value for e in known.estimates],

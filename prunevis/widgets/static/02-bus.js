@@ -131,7 +131,8 @@ function makeBus(model, root) {
       base: table.base || {},
       curve: fits ? curve : null,
       // A typed sparsity is in the table only once Python has put it there.
-      exactly: Math.abs(table.sparsity[k] - x) < 5e-5,
+      // Nor do costs of another choice count while the new one is being ranked.
+      exactly: Math.abs(table.sparsity[k] - x) < 5e-5 && !slice("controls").pending,
       byUnit: table.granularity === "unit",
     };
   }
@@ -168,7 +169,7 @@ function makeBus(model, root) {
     bus.refresh();
   }
   model.on("change:position", follow);
-  for (const name of ["table", "curve"]) {
+  for (const name of ["table", "curve", "controls"]) {
     model.on(`change:${name}`, bus.refresh);
     cleanups.push(() => model.off(`change:${name}`, bus.refresh));
   }

@@ -144,7 +144,7 @@ function paramsOf(at, k) {
   const text = (x) => (before >= 1e6 ? scaled(x, "count", before) : [integer(x), ""]);
   const removed = known(before) && known(now) ? before - now : null;
   const lines = at.byUnit
-    ? [["removed", integer(removed)], ["gone from memory and file", ""]]
+    ? [["removed", integer(removed)], [removed > 0 ? "gone from memory and file" : "nothing is removed yet", ""]]
     : [["zeros", integer(removed)], ["kept in memory until stored sparse", ""]];
   return { now, before, word: "fewer", text, lines };
 }

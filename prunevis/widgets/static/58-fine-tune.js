@@ -15,7 +15,7 @@ function followingInput(props) {
 }
 
 function fineTuneForm(bus) {
-  const epochs = followingInput({ attributes: { type: "number", min: 1, max: 100, step: 1, "data-testid": "epochs" } });
+  const epochs = followingInput({ attributes: { type: "number", min: 1, max: 50, step: 1, "data-testid": "epochs" } });
   const rate = followingInput({ attributes: { type: "number", min: 0, step: "any", "data-testid": "learning-rate" } });
   const source = followingInput({ options: true, attributes: { "data-testid": "source" } });
   const start = h("button", { type: "submit", class: "pv-button pv-primary", "data-testid": "fine-tune-start" }, "Start");
