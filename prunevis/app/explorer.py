@@ -29,7 +29,7 @@ STALE: dict[str, tuple[str, ...]] = {
     "network": ("head", "controls", "weights", "neurons", "fine_tune", "steps"),
     "setting": ("controls", "steps", "curve"),
     "position": ("steps",),
-    "table": ("table", "curve", "weights", "neurons", "steps", "controls"),
+    "table": ("table", "curve", "weights", "neurons", "steps"),
     "curve": ("curve",),
     "statistics": ("neurons",),
     "view": ("controls", "weights", "neurons", "unit", "redundancy", "layers_view"),
@@ -85,6 +85,7 @@ class Explorer:
         self._own_position = math.nan  # unequal to everything
         self.session.observe(self._changed)
         self.page.listen(self._on_message)
+        self.page.watched = served
         self.page.observe(self._on_position, "position")
         # counting views lets the background sweep rest while nobody looks
         self.page._view_count = 0
@@ -194,6 +195,8 @@ class Explorer:
     def _changed(self, change: Any) -> None:
         for name in STALE.get(change["name"], ()):
             self._stale[name] = None
+        if change["name"] == "table" and _setting(change["old"]) != _setting(change["new"]):
+            self._stale["controls"] = None  # they say whether the table is theirs
         if change["name"] == "network":
             self.figures.forget()
             for name in ("unit", "redundancy", "layers_view"):
@@ -279,6 +282,10 @@ class Explorer:
         shown = self.figures.shown.get(name, {})
         fits = all(shown.get(key) == value for key, value in expected.items())
         return shown if shown and fits else {}
+
+
+def _setting(table: Any) -> Any:
+    return None if table is None else table.setting
 
 
 def explore(

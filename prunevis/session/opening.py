@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from prunevis.data import as_data
-from prunevis.errors import ModelError
+from prunevis.errors import ModelError, PrunevisError
 from prunevis.evaluation import evaluate_steps
 from prunevis.graph import trace
 from prunevis.graph.cost import CostModel
+from prunevis.graph.layers import ModelGraph
+from prunevis.pruning.removal import remove_units
 from prunevis.session.state import Network, Stage, Status
 
 if TYPE_CHECKING:
@@ -35,6 +38,8 @@ def open_network(
     yield
     graph = trace(model, data.test.inputs[:1] if example is None else example)
     yield
+    graph = checked_units(model, graph)
+    yield
     own = on_device(model, controller.device)
     stage = Stage(controller.next_stage_number(), "As it came", own, graph, CostModel(graph), None)
     controller.opened(Network(name, label, data, (stage,)))
@@ -51,6 +56,38 @@ def measure_baseline(controller: Controller) -> Generator[None, None, None]:
         if progress.evaluation is not None:
             controller.baseline_measured(stage, progress.evaluation)
         yield
+
+
+def checked_units(model: nn.Module, graph: ModelGraph) -> ModelGraph:
+    """Return `graph` with a reason at each group whose units cannot really be taken out.
+
+    A size that is written into a forward (`view(-1, 400)`) cannot be seen in a trace, so it is
+    found by trying: one unit of every group at once and, only if that fails, group by group.
+    """
+    free = [g for g in graph.groups.values() if g.reason is None and g.size > 1]
+    kept = {group.name: torch.arange(1, group.size) for group in free}
+    if not kept or _fails(model, graph, kept) is None:
+        return graph
+    reasons = {name: _fails(model, graph, {name: units}) for name, units in kept.items()}
+    reasons = {name: reason for name, reason in reasons.items() if reason is not None}
+    groups = {
+        name: replace(group, reason=reasons[name]) if name in reasons else group
+        for name, group in graph.groups.items()
+    }
+    layers = {
+        name: replace(layer, reason=reasons[layer.group]) if layer.group in reasons else layer
+        for name, layer in graph.layers.items()
+    }
+    return replace(graph, groups=groups, layers=layers)
+
+
+def _fails(model: nn.Module, graph: ModelGraph, kept: dict[str, Tensor]) -> str | None:
+    """Return why the network does not run without these units, or None if it does."""
+    try:
+        remove_units(model, graph, kept)
+    except PrunevisError as error:
+        return error.problem
+    return None
 
 
 def private_copy(model: nn.Module) -> nn.Module:

@@ -17,7 +17,7 @@ from prunevis.graph import trace
 from prunevis.graph.cost import CostModel
 from prunevis.graph.layers import ModelGraph
 from prunevis.pruning import PruningPlan, masked_tensors, remove
-from prunevis.session.opening import private_copy
+from prunevis.session.opening import checked_units, private_copy
 from prunevis.session.state import Stage, Status
 from prunevis.training import fine_tune_steps
 
@@ -62,7 +62,7 @@ def apply_plan(controller: Controller, plan: PruningPlan) -> Generator[None, Non
     model = pruned_copy(stage, plan)
     graph = stage.graph
     if plan.granularity == "unit":
-        graph = trace(model, data.test.inputs[:1])
+        graph = checked_units(model, trace(model, data.test.inputs[:1]))
     yield
     yield from _arrive(controller, in_words(plan), model, graph, plan)
 
@@ -157,7 +157,7 @@ def fine_tune(controller: Controller, plan: PruningPlan) -> Generator[None, None
     yield
     model = pruned_copy(stage, plan)
     weights = plan.granularity == "weight"
-    graph = stage.graph if weights else trace(model, data.test.inputs[:1])
+    graph = stage.graph if weights else checked_units(model, trace(model, data.test.inputs[:1]))
     masks = held_masks(graph, model) if weights or stage.holds_zeros else {}
     yield
     before = None

@@ -69,7 +69,9 @@ Messages (browser → Python), each ``{action, ...}``
 ``own {layer, value | null}``, ``layer {name}``, ``unit {unit}``, ``tab {name}``,
 ``theme {name: "light" | "dark"}``, ``apply``, ``undo``, ``reset``,
 ``fine_tune {epochs, learning_rate, source}``, ``cancel``, ``keep``, ``discard``,
-``sensitivity``, ``dismiss``.
+``sensitivity``, ``dismiss``. On a page for visitors (`watched`) also ``ping``, answered at once by
+a message ``{pong}``, so that the page can say when nobody answers any more. In a notebook a long
+cell would look the same, and Jupyter itself says when a kernel has died.
 """
 
 from __future__ import annotations
@@ -111,6 +113,7 @@ class Page(anywidget.AnyWidget):
     problem = traitlets.Dict().tag(sync=True)
     #: Checked by whoever observes it: what a browser sends may be anything.
     position: Any = traitlets.Any(0.0).tag(sync=True)
+    watched = traitlets.Bool(False).tag(sync=True)
 
     #: Slices that Python publishes.
     SLICES = (
@@ -139,7 +142,11 @@ class Page(anywidget.AnyWidget):
         """Call `handler` with each message of the browser that is a dict with an action."""
 
         def on_message(_: object, content: object, __: object) -> None:
-            if isinstance(content, dict) and isinstance(content.get("action"), str):
+            if not isinstance(content, dict) or not isinstance(content.get("action"), str):
+                return
+            if content["action"] == "ping":
+                self.send({"pong": True})
+            else:
                 handler(content)
 
         self.on_msg(on_message)

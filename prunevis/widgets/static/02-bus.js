@@ -39,6 +39,7 @@ function makeBus(model, root) {
     slice,
     root,
     cleanup: (fn) => cleanups.push(fn),
+    model,
     send: (action, more) => model.send({ action, ...more }),
 
     /** Call `fn` in a frame after any slice in `names` changed (only while its tab is shown). */

@@ -21,6 +21,7 @@ function render({ model, el }) {
   watchTheme(bus);
   headerPanel(top, bus);
   problemPanel(top, bus);
+  lostPanel(top, bus);
   scoreboardPanel(main, bus);
   heartPanel(main, bus);
   tabsPanel(main, bus);
