@@ -17,7 +17,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     """A running `prunevis demo`, with a short culling time."""
     folder = tmp_path_factory.mktemp("demo")
     port = servers.free_port()
-    with servers.running(servers.demo_command(port, "--cull", "4"), folder) as process:
+    with servers.running(servers.demo_command(port, "--cull", "15"), folder) as process:
         address = f"http://127.0.0.1:{port}/"
         log = folder / "server.log"
         # wait for the line that a person waits for; the process ending is a failure at once

