@@ -83,8 +83,6 @@ def configuration(*, host: str, port: int, warm: int, cull: int) -> Any:
             "Referrer-Policy": "no-referrer",
         },
         "websocket_max_message_size": 10 * 1024 * 1024,
-        "websocket_ping_interval": 30,
-        "websocket_ping_timeout": 30,
     }
     c.VoilaConfiguration.template = TEMPLATE
     c.VoilaConfiguration.strip_sources = True

@@ -109,7 +109,9 @@ function heartPanel(root, bus) {
   free.addEventListener("click", () => safe !== null && bus.move(safe));
   bus.watch(["table", "curve"], (at) => {
     curve.draw(at);
-    const k = at.table ? freeUntil(at) : null;
+    // With no layer ticked every position is free, and says nothing.
+    const goes = at.table && (!at.table.achieved || at.table.achieved[at.size - 1] > 0);
+    const k = goes ? freeUntil(at) : null;
     safe = k ? at.table.sparsity[k] : null;
     setText(free, safe ? `Up to ${percent(safe, 0)} % goes for less than one point` : "");
     setAttr(free, "title", safe ? "Move the slider there" : null);
