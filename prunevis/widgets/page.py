@@ -62,6 +62,10 @@ Both ways
 ---------
 ``position``
     The sparsity asked for, in [0, 1). The browser sends it at most every 50 ms.
+``watched``
+    Whether the page asks every few seconds if Python still answers (`ping`, answered at once by a
+    message ``{pong}``) and says so when it does not: on a page for visitors. In a notebook a long
+    cell would look the same, and Jupyter itself says when a kernel has died.
 
 Messages (browser → Python), each ``{action, ...}``
 ---------------------------------------------------
@@ -69,9 +73,7 @@ Messages (browser → Python), each ``{action, ...}``
 ``own {layer, value | null}``, ``layer {name}``, ``unit {unit}``, ``tab {name}``,
 ``theme {name: "light" | "dark"}``, ``apply``, ``undo``, ``reset``,
 ``fine_tune {epochs, learning_rate, source}``, ``cancel``, ``keep``, ``discard``,
-``sensitivity``, ``dismiss``. On a page for visitors (`watched`) also ``ping``, answered at once by
-a message ``{pong}``, so that the page can say when nobody answers any more. In a notebook a long
-cell would look the same, and Jupyter itself says when a kernel has died.
+``sensitivity``, ``dismiss``.
 """
 
 from __future__ import annotations
