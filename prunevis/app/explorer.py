@@ -6,7 +6,8 @@ import copy
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from prunevis.app.figures import Figures
 from prunevis.app.sources import source, zoo_models
 from prunevis.errors import SpecError
 from prunevis.session.controller import Controller
-from prunevis.session.jobs import BACKGROUND
+from prunevis.session.jobs import BACKGROUND, LONG
 from prunevis.session.state import Session
 from prunevis.widgets.page import Page
 
@@ -336,4 +337,13 @@ def served_page() -> Explorer:
     # the kernel is ours; its browser and server need the other cores (two threads on two busy cores
     # were measured 3 to 5 times slower than one)
     torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
-    return Explorer(served=True)
+    explorer = Explorer(served=True)
+    # while a warm kernel waits for its visitor: the first figure is then drawn at once
+    explorer.controller.worker.submit("warm", _import_plots, LONG)
+    return explorer
+
+
+def _import_plots() -> Generator[None, None, None]:
+    import_module("prunevis.plots")
+    yield
+    import_module("seaborn")

@@ -1,6 +1,8 @@
 """Figures of the page: which are wanted, drawn on the worker, kept until they are stale.
 
 Each figure has a key of all that it shows; a figure whose key has not changed is not drawn again.
+matplotlib and seaborn are imported where something is drawn: they take a second that the first page
+need not wait for.
 """
 
 from __future__ import annotations
@@ -10,9 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from prunevis import plots
 from prunevis.graph.layers import LayerInfo
-from prunevis.plots import alt
 from prunevis.session.jobs import SOON
 from prunevis.session.state import Session, Stage
 from prunevis.statistics import most_similar_pairs, unit_rows, weight_cosine
@@ -86,6 +86,8 @@ class Figures:
 
 
 def _png(ax: Any) -> bytes:
+    from prunevis import plots
+
     return plots.png(ax.figure, DPI, transparent=True)
 
 
@@ -93,6 +95,7 @@ def redundancy(
     session: Session, stage: Stage, layer: LayerInfo
 ) -> Generator[None, None, dict[str, Any]]:
     """Draw the similarity of a layer's units, by weights and by what they answer."""
+
     theme = session.view.theme
     kinds = []
     rows = unit_rows(stage.graph, layer, stage.model.get_parameter(layer.weight).detach())
@@ -127,13 +130,15 @@ def redundancy(
 
 
 def _kind(name: str, label: str, matrix: torch.Tensor, text: str, theme: str) -> dict[str, Any]:
+    from prunevis import plots
+
     ax = plots.similarity_matrix(matrix, title="", theme=theme)
     pairs = most_similar_pairs(matrix, PAIRS)
     return {
         "name": name,
         "label": label,
         "png": _png(ax),
-        "alt": alt.similarity_matrix(matrix),
+        "alt": plots.alt.similarity_matrix(matrix),
         "reason": None,
         "text": text,
         "pairs": [{"a": p.a, "b": p.b, "value": round(p.value, 4)} for p in pairs],
@@ -144,6 +149,8 @@ def unit_detail(
     session: Session, stage: Stage, layer: LayerInfo, unit: int
 ) -> Generator[None, None, dict[str, Any]]:
     """Draw one unit: its weights, and the training images that excite it most."""
+    from prunevis import plots
+
     statistics, data = session.statistics, session.network.data
     found = statistics.activations.get(layer.name)
     yield
@@ -181,7 +188,7 @@ def unit_detail(
         "layer": layer.name,
         "unit": unit,
         "png": _png(ax),
-        "alt": alt.unit_profile(own, values),
+        "alt": plots.alt.unit_profile(own, values),
         "text": "It fired on none of the images." if never else "",
         "facts": facts,
     }
@@ -200,6 +207,8 @@ def _incoming(layer: LayerInfo, weight: torch.Tensor, unit: int) -> torch.Tensor
 
 def layer_costs(session: Session, stage: Stage) -> Generator[None, None, dict[str, Any]]:
     """Draw each layer's parameters and multiply-adds at the slider's position."""
+    from prunevis import plots
+
     table = session.table
     before = stage.costs.cost()
     after = before if table is None else table.costs[table.index(session.position)]
@@ -207,7 +216,7 @@ def layer_costs(session: Session, stage: Stage) -> Generator[None, None, dict[st
     ax = plots.layer_costs(after, before=before, title="", theme=session.view.theme)
     return {
         "png": _png(ax),
-        "alt": alt.layer_costs(after),
+        "alt": plots.alt.layer_costs(after),
         "text": "Where the parameters are is rarely where the multiply-adds are: convolutions "
         "reuse each weight at every position.",
     }
@@ -215,12 +224,14 @@ def layer_costs(session: Session, stage: Stage) -> Generator[None, None, dict[st
 
 def sensitivity(session: Session) -> Generator[None, None, dict[str, Any]]:
     """Draw the scan of sensitivities as far as it has come."""
+    from prunevis import plots
+
     result = session.scan.result
     yield
     ax = plots.sensitivity(result, title="", theme=session.view.theme)
     return {
         "png": _png(ax),
-        "alt": alt.sensitivity(result),
+        "alt": plots.alt.sensitivity(result),
         "text": "One layer pruned at a time, the others whole: a line that falls early is a layer "
         "to prune less (Han et al. 2015).",
     }
