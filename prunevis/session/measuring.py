@@ -142,17 +142,18 @@ def scan(controller: Controller) -> Steps:
 def status(controller: Controller) -> Status:
     """Say what is known here and what is running."""
     session, table = controller.session, controller.session.table
-    if session.network is not None and not session.setting.ticked:
-        able = choices.prunable(session.network.stage, session.setting, outputs=True)
+    network = session.network
+    if network is not None and not session.setting.ticked:
+        able = choices.prunable(network.stage, session.setting, outputs=True)
         text = "No layer is ticked: tick one to prune it"
         return Status("idle", text if able else "Nothing more can go: each layer says why")
     if controller.worker.running("apply"):
         return Status("busy", "Applying")
-    if table is None or session.curve is None:
+    if network is None or table is None or session.curve is None:
         return session.status
     index = table.index(session.position)
     here = session.curve.estimates[index]
-    total = session.network.data.test.count
+    total = network.data.test.count
     if table.stage.baseline is None:
         return session.status
     if here is None:
