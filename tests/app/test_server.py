@@ -38,7 +38,7 @@ def test_no_kernel_is_kept_warm():
     assert c.VoilaConfiguration.default_pool_size == 0
 
 
-@pytest.mark.parametrize(("cull", "interval"), [(2, 1), (10, 5), (120, 30), (3600, 30)])
+@pytest.mark.parametrize(("cull", "interval"), [(2, 1), (10, 2), (40, 10), (120, 15), (3600, 15)])
 def test_kernels_without_a_tab_end_in_time(cull, interval):
     c = server.configuration(host="127.0.0.1", port=9000, warm=1, cull=cull)
     manager = c.MappingKernelManager
@@ -119,10 +119,17 @@ from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelMana
 for preheat in (False, True):
     made = voila.app.voila_kernel_manager_factory(AsyncMappingKernelManager, preheat, 1)
     assert issubclass(made, AsyncMappingKernelManager)
+    assert made.__name__ == "TabKernelManager"
+    assert "cull_kernel_if_idle" in vars(made)
+    assert inspect.iscoroutinefunction(made.cull_kernel_if_idle)
+    # what it reads and calls is there; Jupyter's own culler calls it by this name
+    assert "_kernel_connections" in AsyncMappingKernelManager.__dict__ or any(
+        "_kernel_connections" in vars(base) for base in made.__mro__
+    )
+    assert inspect.iscoroutinefunction(made.shutdown_kernel)
+    assert "cull_kernel_if_idle" in inspect.getsource(made.cull_kernels)
     if preheat:
-        assert inspect.iscoroutinefunction(made.cull_kernel_if_idle)
-        assert inspect.iscoroutinefunction(made.get_rendered_notebook)
-        assert made.__name__ == "WarmKernelManager"
+        assert "self._pools" in inspect.getsource(made.__mro__[1].__init__)
 """
 
 
@@ -132,11 +139,133 @@ def test_everything_can_be_mended_in_the_installed_voila():
     assert run.returncode == 0, run.stderr
 
 
+CULL = """
+import asyncio
+import voila.app
+from prunevis.app import server
+
+class Base:
+    cull_idle_timeout = 10
+
+    def __init__(self):
+        self._kernel_connections, self._pools, self.ended = {}, {}, []
+
+    async def shutdown_kernel(self, kernel_id):
+        self.ended.append(kernel_id)
+        self._kernel_connections.pop(kernel_id)
+
+    async def cull_kernel_if_idle(self, kernel_id):
+        raise AssertionError("Jupyter's own culling spares what is busy, and must not be asked")
+
+class Bare(Base):  # made without a pool
+    def __init__(self):
+        super().__init__()
+        del self._pools
+
+class Clock:
+    now = 1000.0
+    def monotonic(self):
+        return self.now
+
+class Task:
+    def __init__(self, kernel_id=None, *, done=True, cancelled=False, error=None):
+        self.state, self.kernel_id, self.error = (done, cancelled), kernel_id, error
+    def done(self):
+        return self.state[0]
+    def cancelled(self):
+        return self.state[1]
+    def exception(self):
+        assert self.state == (True, False), "would raise"
+        return self.error
+    def result(self):
+        assert self.state == (True, False) and self.error is None, "would raise"
+        return {"kernel_id": self.kernel_id}
+
+voila.app.voila_kernel_manager_factory = lambda base, *args, **kwargs: base
+server.time = clock = Clock()
+server._end_with_tabs()
+make = voila.app.voila_kernel_manager_factory
+assert issubclass(make(Base, True, 1), Base)
+
+def manager(base=Base, **connections):
+    clock.now = 1000.0
+    made = make(base, True, 1)()
+    made._kernel_connections.update(connections)
+    return made
+
+def cull(made, at):
+    clock.now = 1000.0 + at
+    for kernel_id in list(made._kernel_connections):
+        asyncio.run(made.cull_kernel_if_idle(kernel_id))
+    return made.ended
+"""
+
+CULLED = {
+    "a kernel without a tab ends after the time, not before, busy or idle": """
+for base in (Base, Bare):
+    made = manager(base, a=0)
+    assert cull(made, 0) == cull(made, 5) == cull(made, 9.9) == []
+    assert cull(made, 10) == ["a"]
+    assert cull(made, 100) == ["a"]  # once
+""",
+    "one with a tab never does, and its neighbour's end is not its own": """
+made = manager(a=1, b=0, c=2)
+for at in range(0, 100_000, 5):
+    cull(made, at)
+assert made.ended == ["b"]
+""",
+    "the clock starts when it is first seen alone, and for each by itself": """
+made = manager(a=0, b=1)
+cull(made, 0)
+made._kernel_connections["b"] = 0
+assert cull(made, 8) == []
+assert cull(made, 12) == ["a"]
+assert cull(made, 17.9) == ["a"]
+assert cull(made, 18) == ["a", "b"]
+""",
+    "a tab that comes back starts the clock again": """
+made = manager(a=0)
+cull(made, 0)
+made._kernel_connections["a"] = 1
+assert cull(made, 9) == []
+made._kernel_connections["a"] = 0
+assert cull(made, 11) == cull(made, 20.9) == []
+assert cull(made, 21) == ["a"]
+""",
+    "one that waits in the pool never does, and has the whole time once it is handed over": """
+made = manager(a=0, b=0)
+made._pools = {"x.ipynb": [], "y.ipynb": [Task("other"), Task("a")]}
+for at in range(0, 1000, 5):
+    cull(made, at)
+assert made.ended == ["b"]
+made._pools["y.ipynb"].pop()
+assert cull(made, 1000) == cull(made, 1009) == ["b"]
+assert cull(made, 1010) == ["b", "a"]
+""",
+    "a pool that is being filled, or could not be, does no harm": """
+made = manager(a=0, b=0)
+made._pools = {"x": [
+    Task(done=False), Task(cancelled=True), Task(error=RuntimeError("no kernel")), Task("a")
+]}
+cull(made, 0)
+assert cull(made, 60) == ["b"]
+""",
+}
+
+
+@pytest.mark.parametrize("what", CULLED)
+def test_kernels_end_with_their_tabs(what):
+    run = subprocess.run(
+        [sys.executable, "-c", CULL + CULLED[what]], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+
+
 def test_what_cannot_be_mended_is_said(monkeypatch):
     def gone():
         raise ImportError("no such handler")
 
     monkeypatch.setattr(server, "_no_delay", gone)
     monkeypatch.setattr(server, "_closing_beacon", lambda: None)
-    monkeypatch.setattr(server, "_keep_pool", lambda: None)
+    monkeypatch.setattr(server, "_end_with_tabs", lambda: None)
     assert server.mend() == ["TCP_NODELAY on the kernel's websocket: no such handler"]

@@ -18,13 +18,13 @@ TOP = {
     "status": {"kind", "text", "done", "total"},
     "controls": {
         "models", "model", "granularities", "granularity", "criteria", "criterion", "scopes",
-        "scope", "seed", "seed_shown", "layer", "layers",
+        "scope", "seed", "seed_shown", "layer", "layers", "pending",
     },
     "table": {
         "key", "granularity", "sparsity", "achieved", "params", "bytes", "storage", "dense_bytes",
         "effective_flops", "removed_flops", "threshold", "layers", "base",
     },
-    "curve": {"key", "value", "low", "high", "seen", "exact", "total", "known"},
+    "curve": {"key", "value", "low", "high", "seen", "exact", "total", "known", "compressed"},
     "weights": {
         "key", "layer", "reason", "edges", "counts", "original", "cut", "K", "threshold",
         "removed", "total", "summary",
@@ -320,6 +320,24 @@ def test_controls(visit, mlp, mlp_data):
     assert layers["fc3"]["disabled"] is None  # its weights may be asked for
     assert controls["layer"] == "fc1"
     assert not controls["seed_shown"]
+    assert controls["pending"] is False
+
+
+def test_nothing_is_told_of_another_choice_until_it_is_ranked(visit, mlp, mlp_data):
+    visitor = visit(mlp, mlp_data)
+    page, worker = visitor.page, visitor.explorer.controller.worker
+    worker.request(lambda: visitor.explorer.controller.choose("criterion", "random"))
+    assert worker.run_until_idle(limit=1)
+    assert worker.running("rank")
+    assert visitor.session.table.setting.criterion == "magnitude"
+    assert views.controls(visitor.session)["pending"] is True
+    assert views.curve(visitor.session) == {}
+    # the costs of the choice before stay to be drawn dimmed
+    assert views.table(visitor.session) == page.table != {}
+    visitor.run()
+    assert page.controls["pending"] is False
+    assert page.curve["key"] == page.table["key"] == visitor.session.table.key
+    assert page.curve["known"] == 101
 
 
 def test_controls_of_units(visit, residual, residual_data):
@@ -381,7 +399,7 @@ def test_fine_tuning(visit, mlp, mlp_data):
     visitor = visit(mlp, mlp_data)
     assert visitor.page.fine_tune["state"] == "ready"
     assert visitor.page.fine_tune["sources"] == [
-        {"name": "train", "label": "All 48 training images"}
+        {"name": "train", "label": "All 48 training examples"}
     ]
     visitor.slide(0.5).send("fine_tune", epochs=2, learning_rate=0.05, source="train")
     done = visitor.page.fine_tune
@@ -389,9 +407,17 @@ def test_fine_tuning(visit, mlp, mlp_data):
     assert len(done["steps"]) == len(done["loss"]) > 0
     assert all(0 <= a <= 1 for _, a in done["accuracy"])
     assert done["before"] == visitor.page.curve["value"][50]
+    label = "50 % of weights by Magnitude |w|, fine-tuned 2 epochs"
+    assert done["text"] == f"Done: {label}"
     visitor.send("keep")
+    assert visitor.page.steps["applied"] == [label]  # what was said is what is kept
     assert visitor.page.fine_tune["state"] == "ready"
     assert not visitor.page.fine_tune["can_keep"]
+
+
+def test_pictures_are_trained_on_as_images(visit, residual, residual_data):
+    sources = visit(residual, residual_data).page.fine_tune["sources"]
+    assert sources == [{"name": "train", "label": "All 32 training images"}]
 
 
 def test_a_long_loss_curve_is_thinned(visit, mlp, mlp_data):

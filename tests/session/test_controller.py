@@ -295,17 +295,117 @@ def test_going_back_to_a_setting_costs_nothing(opened):
 def test_unticking_everything_and_ticking_again(opened):
     opened.do("move", 0.5).do("tick", "fc1", False).do("tick", "fc2", False)
     session = opened.session
-    assert session.table is None
-    assert session.curve is None
-    assert "tick one" in session.status.text
+    assert session.table.setting == session.setting
+    assert session.table.stage is opened.stage
+    assert set(session.table.sparsity) == {k / 100 for k in range(100)} | {0.999}
+    # nothing goes anywhere, so everywhere it costs and knows what the network as it stands does
+    assert all(removed == {} for removed in session.table.removed)
+    assert all(cost == opened.stage.costs.cost() for cost in session.table.costs)
+    assert all(cost.nonzero_params == 186 for cost in session.table.costs)
+    assert session.curve.key == session.table.key
+    assert {e.value for e in session.curve.estimates} == {opened.stage.baseline.accuracy}
+    assert all(e.exact for e in session.curve.estimates)
+    assert session.position == 0.5
+    assert (session.status.kind, session.status.text) == (
+        "idle",
+        "No layer is ticked: tick one to prune it",
+    )
     assert session.problem is None
-    for action in ("apply", "scan", "cancel", "discard", "need_statistics"):
+    for action in ("cancel", "discard", "need_statistics", "dismiss"):
         opened.do(action)
-    opened.do("fine_tune", 1, 0.01, "train")
-    assert "no network to train" in opened.problem
+        assert session.problem is None
     opened.do("tick", "fc2", True)
     assert session.table.removed[50] == {"fc2": 24}
     assert session.curve.known == 101
+    assert session.status.text == "Exact here. Every position is measured."
+
+
+def untick(driver):
+    for layer in driver.session.setting.ticked:
+        if layer in driver.session.setting.ticked:  # others may have gone with it
+            driver.do("tick", layer, False)
+    assert driver.session.setting.ticked == ()
+    assert driver.problem == ""
+    return driver
+
+
+def test_unticking_everything_before_the_network_as_it_came_is_measured(driver, mlp, mlp_data):
+    driver.controller.open(lambda: (private_copy(mlp), mlp_data, "", "Tiny"))
+    while driver.session.table is None:
+        assert driver.step()
+    for layer in ("fc1", "fc2"):
+        driver.controller.worker.request(lambda name=layer: driver.controller.tick(name, False))
+    driver.step(2)
+    assert driver.stage.baseline is None
+    assert driver.session.curve.known == 0
+    assert driver.session.status.text == "No layer is ticked: tick one to prune it"
+    driver.run()
+    assert driver.problem == ""
+    assert {e.value for e in driver.session.curve.estimates} == {driver.stage.baseline.accuracy}
+    assert driver.session.table.stage is driver.stage
+
+
+def test_unticking_everything_while_a_criterion_ranks(opened):
+    opened.controller.worker.request(lambda: opened.controller.choose("criterion", "random"))
+    opened.step(2)
+    assert opened.controller.worker.running("rank")
+    for layer in ("fc1", "fc2"):
+        opened.controller.worker.request(lambda name=layer: opened.controller.tick(name, False))
+    opened.run()
+    session = opened.session
+    assert session.table.setting == session.setting  # no ranking arrives late
+    assert all(removed == {} for removed in session.table.removed)
+    assert opened.problem == ""
+
+
+@pytest.mark.parametrize("granularity", ["weight", "unit"])
+def test_what_can_be_asked_where_no_layer_is_ticked(coupled, granularity):
+    untick(coupled.do("choose", "granularity", granularity).do("move", 0.5))
+    session, before = coupled.session, coupled.stage
+    coupled.do("scan")
+    assert coupled.problem == "No layer is ticked. Tick at least one to scan it."
+    assert session.scan.state == "none"
+    coupled.do("dismiss").do("apply")
+    assert "Unexpected" not in coupled.problem
+    assert coupled.problem != ""
+    assert coupled.stage is before
+    # the network is trained as it is, and nothing is held at zero
+    coupled.do("dismiss").do("fine_tune", 1, 0.01, "train")
+    assert coupled.problem == ""
+    assert session.fine_tuning.state == "done"
+    assert session.fine_tuning.text == "Done: Trained 1 epoch"
+    assert session.fine_tuning.before == before.baseline.accuracy
+    coupled.do("keep")
+    assert coupled.stage.label == "Trained 1 epoch"
+    assert session.setting.ticked == ()
+    assert {e.value for e in session.curve.estimates} == {coupled.stage.baseline.accuracy}
+    coupled.do("undo")
+    assert coupled.stage is before
+    assert coupled.problem == ""
+
+
+@pytest.mark.xfail(strict=True, reason="it says: move the slider first")
+def test_applying_where_no_layer_is_ticked_does_not_send_to_the_slider(opened):
+    untick(opened.do("move", 0.5)).do("apply")
+    assert "No layer is ticked" in opened.problem
+    assert "slider" not in opened.problem  # wherever it is put, nothing goes
+
+
+@pytest.mark.xfail(strict=True, reason="zeros of layers without a tick are not counted")
+def test_weights_that_were_applied_stay_counted_where_no_layer_is_ticked(opened):
+    opened.do("move", 0.5).do("apply")
+    left = opened.session.table.costs[50].nonzero_params
+    assert left == 186 - 72
+    untick(opened)
+    assert {cost.nonzero_params for cost in opened.session.table.costs} == {left}
+
+
+def test_units_that_were_applied_stay_gone_where_no_layer_is_ticked(opened):
+    opened.do("choose", "granularity", "unit").do("move", 0.5).do("apply")
+    left = opened.stage.graph.num_params
+    untick(opened)
+    assert left < 186
+    assert {cost.nonzero_params for cost in opened.session.table.costs} == {left}
 
 
 def test_ticking_the_output_layer_by_hand(opened):
