@@ -213,7 +213,7 @@ class Explorer:
         due = idle or now - self._published >= PUBLISH_EVERY
         if not idle and self._between():
             # the new network and what its positions cost are shown together, not one by one
-            if due and "status" in self._stale:
+            if due and self._stale.keys() & {"status", "problem"}:
                 self._published = now
                 self._publish(("status", "problem"))
             return

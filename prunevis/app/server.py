@@ -147,9 +147,14 @@ def _end_with_tabs() -> None:
 
             def _waits(self, kernel_id: str) -> bool:
                 """Whether a kernel is in the pool, warm for the next visitor."""
-                tasks = [task for pool in getattr(self, "_pools", {}).values() for task in pool]
-                done = [t for t in tasks if t.done() and not t.cancelled() and not t.exception()]
-                return any(t.result().get("kernel_id") == kernel_id for t in done)
+                ready = []
+                for pool in getattr(self, "_pools", {}).values():
+                    # one that failed to start would make every later shutdown fail with it
+                    pool[:] = [
+                        t for t in pool if not t.done() or not (t.cancelled() or t.exception())
+                    ]
+                    ready += [t.result().get("kernel_id") for t in pool if t.done()]
+                return kernel_id in ready
 
             async def cull_kernel_if_idle(self, kernel_id: str) -> None:
                 alone = self.__dict__.setdefault("_alone_since", {})

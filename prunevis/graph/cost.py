@@ -130,10 +130,13 @@ class CostModel:
     ----------
     graph
         From `prunevis.trace`.
+    zeros
+        By tensor name: weights that are zero already, whatever a plan says.
     """
 
-    def __init__(self, graph: ModelGraph) -> None:
+    def __init__(self, graph: ModelGraph, zeros: Mapping[str, int] | None = None) -> None:
         self.graph = graph
+        self.zeros = dict(zeros or {})
         self.base_bytes = sum(t.numel * t.itemsize for t in graph.tensors.values())
         self._by_weight = {layer.weight: name for name, layer in graph.layers.items()}
         # tensor -> axis -> [(group, positions of each unit on the axis)]
@@ -149,9 +152,12 @@ class CostModel:
     def cost(self, plan: PruningPlan | None = None) -> ModelCost:
         """Return what the network costs under `plan`, or dense."""
         if plan is None:
-            return self._total({}, {})
+            return self._total(self.zeros, {})
         if plan.granularity == "weight":
-            removed = {self.graph.layers[n].weight: c for n, c in plan.removed.items()}
+            removed = dict(self.zeros)
+            for name, count in plan.removed.items():
+                weight = self.graph.layers[name].weight
+                removed[weight] = max(count, removed.get(weight, 0))
             return self._total(removed, {})
         shapes: dict[str, tuple[int, ...]] = {}
         for tensor, axes in self._axes.items():

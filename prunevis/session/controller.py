@@ -17,7 +17,7 @@ from prunevis.criteria import CRITERIA
 from prunevis.data import Data
 from prunevis.errors import PrunevisError, SpecError
 from prunevis.evaluation import AccuracyEstimate, Evaluation, Sampler
-from prunevis.pruning import PruningSpec, Ranking, candidate, check_sparsity
+from prunevis.pruning import candidate, check_sparsity
 from prunevis.session import choices, measuring, tuning
 from prunevis.session.jobs import BACKGROUND, LONG, NOW, SOON, Worker
 from prunevis.session.opening import measure_baseline, open_network
@@ -32,7 +32,7 @@ from prunevis.session.state import (
     Status,
     Table,
 )
-from prunevis.session.tables import POSITIONS, Curves, build_table, with_position
+from prunevis.session.tables import POSITIONS, Curves, build_table, whole_table, with_position
 
 #: Steps back that are kept; each holds one copy of the network.
 MAX_STAGES = 20
@@ -133,9 +133,8 @@ class Controller:
         if self.session.network is None:
             return
         if not self.session.setting.ticked:
-            stage, setting = self._stage(), self.session.setting
-            spec = PruningSpec.make(setting.criterion, setting.granularity, setting.scope)
-            self._show(build_table(stage, setting, Ranking.of_nothing(stage.graph, spec)))
+            self._show(whole_table(self._stage(), self.session.setting, self.extra))
+            self.move(self.session.position)
             self.show_status()
         else:
             self.worker.submit("rank", lambda: measuring.rank_setting(self), NOW)
@@ -259,6 +258,8 @@ class Controller:
         table = self._present_table("There is nothing to apply yet.")
         plan = table.ranking.plan(self.session.position)
         gone = sum(n - table.ranking.already.get(name, 0) for name, n in plan.removed.items())
+        if not self.session.setting.ticked:
+            raise SpecError("No layer is ticked.", fix="Tick at least one first.")
         if gone <= 0:
             raise SpecError("Nothing goes at this position.", fix="Move the slider first.")
         self.worker.submit("apply", lambda: tuning.apply_plan(self, plan), NOW)

@@ -41,7 +41,8 @@ def open_network(
     graph = checked_units(model, graph)
     yield
     own = on_device(model, controller.device)
-    stage = Stage(controller.next_stage_number(), "As it came", own, graph, CostModel(graph), None)
+    costs = costs_of(own, graph)
+    stage = Stage(controller.next_stage_number(), "As it came", own, graph, costs, None)
     controller.opened(Network(name, label, data, (stage,)))
 
 
@@ -56,6 +57,16 @@ def measure_baseline(controller: Controller) -> Generator[None, None, None]:
         if progress.evaluation is not None:
             controller.baseline_measured(stage, progress.evaluation)
         yield
+
+
+def costs_of(model: nn.Module, graph: ModelGraph) -> CostModel:
+    """Return the arithmetic of a network as it stands, weights that are zero already counted so."""
+    zeros = {
+        layer.weight: int((model.get_parameter(layer.weight) == 0).sum())
+        for layer in graph.layers.values()
+        if layer.weight_reason is None
+    }
+    return CostModel(graph, {name: count for name, count in zeros.items() if count})
 
 
 def checked_units(model: nn.Module, graph: ModelGraph) -> ModelGraph:

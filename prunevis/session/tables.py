@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from prunevis.evaluation import AccuracyEstimate
-from prunevis.pruning import Ranking
+from prunevis.pruning import PruningSpec, Ranking
 from prunevis.session.state import Curve, Setting, Stage, Table
 
 #: Slider positions: every percent, and "as much as can go" at the end.
@@ -38,6 +38,12 @@ def build_table(
         threshold=tuple(plan.threshold for plan in plans),
         thresholds=tuple(plan.thresholds for plan in plans),
     )
+
+
+def whole_table(stage: Stage, setting: Setting, extra: Iterable[float] = ()) -> Table:
+    """Return the table of a setting under which nothing goes anywhere."""
+    spec = PruningSpec.make(setting.criterion, setting.granularity, setting.scope)
+    return build_table(stage, setting, Ranking.of_nothing(stage.graph, spec), extra)
 
 
 def with_position(table: Table, sparsity: float) -> Table:

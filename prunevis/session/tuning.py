@@ -14,10 +14,9 @@ from prunevis.data import Data
 from prunevis.errors import SpecError
 from prunevis.evaluation import Evaluation, evaluate_steps
 from prunevis.graph import trace
-from prunevis.graph.cost import CostModel
 from prunevis.graph.layers import ModelGraph
 from prunevis.pruning import PruningPlan, masked_tensors, remove
-from prunevis.session.opening import checked_units, private_copy
+from prunevis.session.opening import checked_units, costs_of, private_copy
 from prunevis.session.state import Stage, Status
 from prunevis.training import fine_tune_steps
 
@@ -98,7 +97,7 @@ def _stage(
         label,
         model,
         graph,
-        CostModel(graph),
+        costs_of(model, graph),
         baseline,
         sparsity=plan.sparsity if weights else 0.0,
         holds_zeros=before.holds_zeros or (weights and plan.num_removed > 0),

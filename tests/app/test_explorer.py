@@ -216,7 +216,6 @@ def test_the_slider_where_no_layer_is_ticked(visitor, mlp, mlp_data):
     assert page.steps["can_apply"]
 
 
-@pytest.mark.xfail(strict=True, reason="the table of nothing has no typed positions")
 def test_unticking_everything_at_a_typed_position_keeps_it(visitor):
     visitor.slide(0.1234)
     for layer in ("fc1", "fc2"):

@@ -384,14 +384,12 @@ def test_what_can_be_asked_where_no_layer_is_ticked(coupled, granularity):
     assert coupled.problem == ""
 
 
-@pytest.mark.xfail(strict=True, reason="it says: move the slider first")
 def test_applying_where_no_layer_is_ticked_does_not_send_to_the_slider(opened):
     untick(opened.do("move", 0.5)).do("apply")
     assert "No layer is ticked" in opened.problem
     assert "slider" not in opened.problem  # wherever it is put, nothing goes
 
 
-@pytest.mark.xfail(strict=True, reason="zeros of layers without a tick are not counted")
 def test_weights_that_were_applied_stay_counted_where_no_layer_is_ticked(opened):
     opened.do("move", 0.5).do("apply")
     left = opened.session.table.costs[50].nonzero_params

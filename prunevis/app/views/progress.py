@@ -29,6 +29,8 @@ def steps(session: Session) -> dict[str, Any]:
         already = table.ranking.already
         can_apply = any(n > already.get(name, 0) for name, n in plan.removed.items())
         text = f"Remove {in_words(plan)}" if can_apply else "Move the slider first"
+        if not session.setting.ticked:
+            text = "No layer is ticked"
     return {
         "applied": [stage.label for stage in network.stages[1:]],
         "can_apply": can_apply,
