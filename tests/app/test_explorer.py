@@ -1,4 +1,7 @@
-"""The page as a browser drives it: every message, every bad input, nothing ever thrown."""
+"""The page as a browser drives it: every message, every bad input, nothing ever thrown.
+
+Long on purpose: all of it plays one browser against one page, with the same fixtures and scenes.
+"""
 
 import json
 import math

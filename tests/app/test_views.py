@@ -1,4 +1,7 @@
-"""Slices: plain JSON with the keys that the page's documentation promises, and true figures."""
+"""Slices: plain JSON with the keys that the page's documentation promises, and true figures.
+
+Long on purpose: one table of documented keys serves every slice.
+"""
 
 import json
 import re

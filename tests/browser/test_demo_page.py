@@ -213,31 +213,17 @@ def test_a_killed_kernel_is_said(browser: Any, demo: dict[str, Any]) -> None:
     context.close()
 
 
-def test_a_kernel_ends_also_if_its_tab_just_vanished(browser: Any, demo: dict[str, Any]) -> None:
-    """No beacon is sent, and the kernel is busy filling in the curve."""
+@pytest.mark.parametrize("beacon", [False, True], ids=["the tab vanished", "the tab was closed"])
+def test_kernels_end_with_their_tabs(browser: Any, demo: dict[str, Any], beacon: bool) -> None:
+    """Without a beacon too, and although the kernel is busy filling in the curve."""
     context = browser.new_context()
     found = context.new_page()
     found.set_default_timeout(servers.PATIENCE)
     found.goto(demo["address"], wait_until="commit")
     servers.ready(found)
     own = kernel_of(found, demo)
-    found.close(run_before_unload=False)
+    found.close(run_before_unload=beacon)
     context.close()
     _, alive = psutil.wait_procs([own], timeout=servers.PATIENCE / 1000)
     assert not alive
-
-
-def test_kernels_end_with_their_tabs(browser: Any, demo: dict[str, Any]) -> None:
-    """Last: by now a dozen tabs were opened and closed; only the warm kernel may be left."""
-    context = browser.new_context()
-    found = context.new_page()
-    found.set_default_timeout(servers.PATIENCE)
-    found.goto(demo["address"], wait_until="commit")
-    servers.ready(found)
-    own = kernel_of(found, demo)
-    found.close(run_before_unload=True)
-    context.close()
-    _, alive = psutil.wait_procs([own], timeout=servers.PATIENCE / 1000)
-    assert not alive
-    text = demo["log"].read_text("utf-8")
-    assert "could not be adjusted" not in text
+    assert "could not be adjusted" not in demo["log"].read_text("utf-8")

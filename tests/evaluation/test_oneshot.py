@@ -1,4 +1,7 @@
-"""`prune`: one call, and every bad input a sentence."""
+"""`prune`: one call, and every bad input a sentence.
+
+Long on purpose: it is the table of bad inputs, one entry each.
+"""
 
 import math
 

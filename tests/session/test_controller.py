@@ -1,4 +1,7 @@
-"""The use cases without a page, step by step and without a thread."""
+"""The use cases without a page, step by step and without a thread.
+
+Long on purpose: each use case is a few lines, and all are stepped by the same driver.
+"""
 
 import gc
 import math

@@ -1,4 +1,7 @@
-"""The page by itself, in a real browser: a fake model stands where Python would be."""
+"""The page by itself, in a real browser: a fake model stands where Python would be.
+
+Long on purpose: one scene and one fake model serve every panel.
+"""
 
 from __future__ import annotations
 
