@@ -133,7 +133,10 @@ function sizeOf(at, k) {
   const ways = [["dense tensors", dense]];
   if (kind !== "dense") ways.unshift([STORED_AS[kind] || kind, t.bytes[k]]);
   if (known(packed)) ways.push(["compressed file", packed]);
-  const now = Math.min(...ways.map(([, bytes]) => bytes));
+  // Any file packs a little; that is no merit of pruning, so it counts only where there are zeros.
+  const zeros = !at.byUnit && t.params[k] < at.base.params;
+  const counted = ways.filter(([label]) => zeros || label !== "compressed file");
+  const now = Math.min(...counted.map(([, bytes]) => bytes));
   const lines = ways.map(([label, bytes]) => [label, size(bytes), bytes === now]);
   return { now, before, word: "smaller", text: (x) => scaled(x, "bytes", before), lines };
 }
