@@ -1,0 +1,269 @@
+"""How candidates of one network are run quickly: as programs, in the layout that suits the machine.
+
+A candidate is recorded on its first batch (`recording`), its BatchNorms are folded (`rewriting`),
+and it is merged with others that are measured together (`program`). The result of every program is
+compared with the network itself before it is believed; where a forward pass cannot be recorded, or
+the results differ by more than rounding, the network itself is run.
+
+What is fastest differs from machine to machine and from hour to hour, so memory format, operators,
+number of threads and batch size are chosen by running the network for a moment
+(`Engine.tune_steps`), and again when it has become slower (`Engine.slowed`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from prunevis.evaluation.inference import evaluation_mode
+from prunevis.evaluation.kept import Kept
+from prunevis.evaluation.kernels import alternatives
+from prunevis.evaluation.program import Program
+from prunevis.evaluation.recording import Leaf, NotRecordable, Recording, record
+from prunevis.evaluation.rewriting import folded, narrowed
+from prunevis.graph.layers import ModelGraph
+from prunevis.pruning.masking import MaskedModel, candidate
+from prunevis.pruning.plan import PruningPlan
+
+#: Largest difference between a program's logits and the network's, relative to the largest logit.
+TOLERANCE = 1e-5
+#: Seconds that one batch should take at most.
+STEP = 0.03
+#: Gain that a choice must bring before it is made: timings are noisy.
+WORTH = 0.95
+#: Keys that are remembered before all are forgotten.
+MAX_CODES = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How batches are run.
+
+    Attributes
+    ----------
+    channels_last
+        Whether weights of convolutions lie in memory channel by channel.
+    faster
+        Whether operators are replaced by those of `kernels`.
+    threads
+        Threads within an operator.
+    batch
+        Examples in a batch.
+    """
+
+    channels_last: bool = False
+    faster: bool = False
+    threads: int = 1
+    batch: int = 64
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Use `count` threads within operators that this thread calls, and put it back."""
+    before = torch.get_num_threads()
+    if before == count:
+        yield
+        return
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class Engine:
+    """Makes programs of one network's candidates.
+
+    Parameters
+    ----------
+    model
+        In evaluation mode; it is only read.
+    graph
+        Its trace.
+    count
+        Examples in all, for what is kept of them.
+    budget
+        Bytes of activations kept; see `Kept`.
+    """
+
+    def __init__(
+        self, model: nn.Module, graph: ModelGraph, count: int, budget: int | None = None
+    ) -> None:
+        self.model, self.graph = model, graph
+        self.way = Way(threads=torch.get_num_threads())
+        self.kept = Kept(count) if budget is None else Kept(count, budget)
+        self.reason: str | None = None
+        self._codes: dict[Hashable, int] = {}
+        self._usual: float | None = None
+        self._probe: Program | None = None
+
+    # -- programs --------------------------------------------------------------------------------
+
+    def record(self, plan: PruningPlan | None, model: nn.Module, inputs: Tensor) -> Recording:
+        """Run `model`, the candidate of `plan`, on a batch, and write it down.
+
+        Raises
+        ------
+        NotRecordable
+            See `record`.
+        """
+        if len(self._codes) > MAX_CODES:
+            self._codes.clear()
+            self.kept.clear()
+        names = _names(self.graph, plan, model)
+        with evaluation_mode(model):
+            return record(model, inputs, names, self._codes)
+
+    def program(
+        self, plans: Sequence[PruningPlan | None], recordings: Sequence[Recording]
+    ) -> Program:
+        """Merge recordings of candidates, in ascending order of what was removed."""
+        cache: dict[Hashable, Tensor] = {}
+        merged = narrowed([folded(r, cache) for r in recordings], _rows(plans))
+        return self._built(merged, self.way)
+
+    def _built(self, recordings: Sequence[Recording], way: Way) -> Program:
+        prepare = _channels_last if way.channels_last else _as_it_is
+        return Program(recordings, prepare, alternatives() if way.faster else None)
+
+    # -- choosing --------------------------------------------------------------------------------
+
+    def tune_steps(self, inputs: Tensor) -> Generator[None, None, None]:
+        """Choose the way by running the network itself for a moment.
+
+        Parameters
+        ----------
+        inputs
+            Examples to run; those beyond some hundreds are not touched.
+        """
+        limit = torch.get_num_threads()
+        if self.model_device().type != "cpu":
+            self.way = Way(threads=limit, batch=min(256, len(inputs)))
+            return
+        way = Way(threads=1, batch=min(16, len(inputs)))
+        seconds = self._seconds(way, inputs)
+        yield
+        fits = int(way.batch * STEP / 2 / max(seconds, 1e-6))
+        way = replace(way, batch=max(1, min(fits, 128, len(inputs))))
+        seconds = self._seconds(way, inputs)
+        for change in ({"faster": True}, {"channels_last": True}):
+            yield
+            other = replace(way, **change)
+            took = self._seconds(other, inputs)
+            if took < WORTH * seconds:
+                way, seconds = other, took
+        for count in sorted({2, limit // 2, limit} - {0, 1}):
+            if count <= limit:
+                yield
+                other = replace(way, threads=count)
+                took = self._seconds(other, inputs)
+                if took < WORTH * seconds:
+                    way, seconds = other, took
+        per_example = seconds / way.batch
+        for batch in (way.batch // 2, 2 * way.batch, 4 * way.batch, 8 * way.batch):
+            if 1 <= batch <= min(len(inputs), 1024) and batch * per_example < STEP:
+                yield
+                other = replace(way, batch=batch)
+                took = self._seconds(other, inputs) / batch
+                if took < WORTH * per_example:
+                    way, per_example = other, took
+        self.way, self._usual, self._probe = way, per_example * way.batch, None
+
+    def slowed(self, inputs: Tensor) -> bool:
+        """Whether a batch now takes half as long again as when the way was chosen."""
+        if self._usual is None:
+            return False
+        return self._seconds(self.way, inputs, runs=1) > 1.5 * self._usual
+
+    def model_device(self) -> torch.device:
+        """Return where the network lies."""
+        first = next(self.model.parameters(), None)
+        return torch.device("cpu") if first is None else first.device
+
+    def _seconds(self, way: Way, inputs: Tensor, runs: int = 3) -> float:
+        """Return how long a batch takes, the shortest of some runs."""
+        batch = inputs[: way.batch].to(self.model_device())
+        with torch.inference_mode(), threads(way.threads):
+            run: Callable[[], object]
+            try:
+                recording = self.record(None, self.model, batch)
+                program = self._built([folded(recording, {})], way)
+
+                def run() -> object:
+                    return list(program.run(batch))
+
+            except NotRecordable as error:
+                self.reason = str(error)
+
+                def run() -> object:
+                    with evaluation_mode(self.model):
+                        return self.model(batch)
+
+            times = []
+            for _ in range(runs):
+                start = time.perf_counter()
+                run()
+                times.append(time.perf_counter() - start)
+        return min(times)
+
+
+def _names(
+    graph: ModelGraph, plan: PruningPlan | None, model: nn.Module
+) -> dict[int, Hashable]:
+    """Return the key of each parameter and buffer of a candidate, by its id."""
+    cuts: dict[str, tuple[tuple[int, Hashable, int], ...]] = {}
+    if plan is not None:
+        token = id(plan.ranks)
+        for name, count in plan.removed.items():
+            if not count:
+                continue
+            if plan.granularity == "weight":
+                cuts[graph.layers[name].weight] = ((-1, (token, name), count),)
+            else:
+                for member in graph.groups[name].members:
+                    before = cuts.get(member.tensor, ())
+                    cuts[member.tensor] = (*before, (member.axis, (token, name), count))
+    if isinstance(model, MaskedModel):
+        names: dict[int, Hashable] = {
+            id(t): Leaf(name, cuts[name]) for name, t in model.masked.items()
+        }
+        model, cuts = model.model, {}
+    else:
+        names = {}
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        names[id(tensor)] = Leaf(name, cuts.get(name, ()))
+    return names
+
+
+def _rows(plans: Sequence[PruningPlan | None]) -> Callable[[Hashable, Hashable, int], Tensor]:
+    """Return a function that says which rows of a weight stay when units of a group have gone."""
+    by_count = {
+        (name, count): plan
+        for plan in plans
+        if plan is not None
+        for name, count in plan.removed.items()
+    }
+
+    def rows(tensor: Hashable, group: Hashable, removed: int) -> Tensor:
+        assert isinstance(group, tuple)
+        plan = by_count[group[1], removed]
+        stays = torch.zeros(plan.graph.groups[group[1]].size, dtype=torch.bool)
+        stays[plan.kept[group[1]]] = True
+        members = plan.graph.groups[group[1]].members
+        member = next(m for m in members if m.tensor == tensor and m.axis == 0)
+        return torch.where(member.units >= 0, stays[member.units.clamp(min=0)], True).nonzero()[:, 0]
+
+    return rows
+
+
+def _as_it_is(leaf: Tensor) -> Tensor:
+    return leaf
+
+
+def _channels_last(leaf: Tensor) -> Tensor:
+    return leaf.contiguous(memory_format=torch.channels_last) if leaf.ndim == 4 else leaf
