@@ -19,7 +19,8 @@ from prunevis.evaluation.exact import Evaluation, evaluate_steps, examples_of
 from prunevis.evaluation.tradeoff import check_images, coarse_to_fine, estimate_plan
 from prunevis.graph.layers import ModelGraph
 from prunevis.graph.trace import trace
-from prunevis.pruning.ranking import Ranking, rank
+from prunevis.pruning.cuts import Ranking
+from prunevis.pruning.ranking import rank
 from prunevis.pruning.spec import PruningSpec, check_sparsity
 from prunevis.statistics import collect_statistics
 

@@ -1,8 +1,9 @@
 """What goes: a request, an order of removal, a plan, and its masked or smaller network."""
 
+from prunevis.pruning.cuts import Ranking
 from prunevis.pruning.masking import candidate, masked, masked_tensors, tensor_masks
 from prunevis.pruning.plan import PruningPlan
-from prunevis.pruning.ranking import Ranking, rank
+from prunevis.pruning.ranking import rank, rank_steps
 from prunevis.pruning.removal import remove
 from prunevis.pruning.spec import GRANULARITIES, SCOPES, PruningSpec, check_sparsity
 
@@ -17,6 +18,7 @@ __all__ = [
     "masked",
     "masked_tensors",
     "rank",
+    "rank_steps",
     "remove",
     "tensor_masks",
 ]

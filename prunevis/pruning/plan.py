@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from prunevis.graph.layers import ModelGraph
 from prunevis.pruning.spec import PruningSpec
 
+if TYPE_CHECKING:
+    from prunevis.pruning.cuts import Ranking
+
 
 @dataclass(frozen=True, eq=False)
 class PruningPlan:
     """Which weights become zero, or which units leave.
 
-    A plan is cheap to make and holds only ranks and counts; masks are computed when first read.
+    A plan is cheap to make and holds only ranks and counts; masks and thresholds are computed when
+    first read.
 
     Attributes
     ----------
@@ -31,10 +36,8 @@ class PruningPlan:
         By the same names: everything with a rank below the cut goes.
     removed, total
         By the same names: how many go, of how many.
-    threshold
-        For one global ranking: the importance at the cut (the highest that goes), else None.
-    thresholds
-        The same by layer or group; None where nothing goes that was not zero before.
+    ranking
+        What it is a cut of; None for a plan made by hand, which has no thresholds.
     """
 
     graph: ModelGraph
@@ -43,8 +46,7 @@ class PruningPlan:
     cuts: Mapping[str, int] = field(repr=False)
     removed: Mapping[str, int]
     total: Mapping[str, int]
-    threshold: float | None
-    thresholds: Mapping[str, float | None] = field(repr=False)
+    ranking: Ranking | None = field(default=None, repr=False)
 
     @property
     def granularity(self) -> str:
@@ -73,10 +75,28 @@ class PruningPlan:
 
     @cached_property
     def masks(self) -> dict[str, Tensor]:
-        """By layer name, bool, shape of its weight, True = keep; empty for granularity "unit"."""
+        """By layer name, bool, shape of its weight, True = keep; empty for granularity "unit".
+
+        Not to be changed: plans of one ranking share the masks of layers that lose the same.
+        """
         if self.granularity != "weight":
             return {}
+        if self.ranking is not None:
+            mask, removed = self.ranking.mask, self.removed
+            return {name: mask(name, cut, removed[name]) for name, cut in self.cuts.items()}
         return {name: rank >= self.cuts[name] for name, rank in self.ranks.items()}
+
+    @cached_property
+    def threshold(self) -> float | None:
+        """For one global ranking: the importance at the cut (the highest that goes), else None."""
+        return None if self.ranking is None else self.ranking.threshold(self.sparsity)
+
+    @cached_property
+    def thresholds(self) -> dict[str, float | None]:
+        """The same by layer or group; None where nothing goes that was not zero before."""
+        if self.ranking is None:
+            return dict.fromkeys(self.ranks)
+        return {name: self.ranking.highest(name, cut) for name, cut in self.cuts.items()}
 
     @cached_property
     def kept(self) -> dict[str, Tensor]:

@@ -1,146 +1,27 @@
-"""One order of removal for each setting; after that every sparsity is a cut.
-
-Scoring and sorting happen once. A plan at any sparsity is then arithmetic on counts, and its masks
-are one comparison a layer (``rank >= cut``), made only when somebody reads them.
-
-Ties are broken by position (stable sort, first layer first), counts are exact:
-``round(sparsity × prunable)`` as `torch.nn.utils.prune` rounds. The best-scored weight (or unit) of
-each layer is put last, so that no layer is ever emptied.
-"""
+"""Scoring a network and putting what can go in order: how a `Ranking` is made."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from prunevis.criteria import CRITERIA, ScoreContext
+from prunevis.criteria import CRITERIA, Criterion, ScoreContext
 from prunevis.errors import NothingToPruneError, SpecError
 from prunevis.graph.layers import ModelGraph
-from prunevis.pruning.plan import PruningPlan
+from prunevis.pruning.cuts import Ranking, Rescored
+from prunevis.pruning.order import order_steps, sortable
 from prunevis.pruning.scoring import (
     collected,
     score_units,
     score_weights,
     tensors_of,
     traced,
+    weight_layers,
 )
-from prunevis.pruning.spec import PruningSpec, check_sparsity
-
-
-@dataclass(frozen=True, eq=False)
-class Ranking:
-    """An order of removal.
-
-    Attributes
-    ----------
-    graph, spec
-        What was ranked, and how.
-    importance
-        By layer name (granularity "weight", shape of the weight) or group name ("unit", shape
-        (units,)); higher = keep. For units and scope "global" already divided by the L2 norm of the
-        group's scores (Molchanov et al. 2016), since raw scores of different layers do not compare.
-    ranks
-        By the same names, int32: place in the order of removal, 0 first. Over all free layers
-        together for scope "global", within the layer otherwise.
-    already
-        By the same names: weights that were exactly zero to begin with; they are first in order and
-        gone at every sparsity.
-    skipped
-        Layers or groups left out although nobody asked for that, with the reason.
-    """
-
-    graph: ModelGraph
-    spec: PruningSpec
-    importance: Mapping[str, Tensor] = field(repr=False)
-    ranks: Mapping[str, Tensor] = field(repr=False)
-    already: Mapping[str, int] = field(repr=False)
-    skipped: Mapping[str, str] = field(repr=False)
-    _sorted: Mapping[str, tuple[Tensor, Tensor]] = field(repr=False)
-    _pooled: frozenset[str] = field(repr=False)
-
-    @staticmethod
-    def of_nothing(graph: ModelGraph, spec: PruningSpec) -> Ranking:
-        """Return the order of removal of nothing at all: every plan leaves the network whole."""
-        return Ranking(graph, spec, {}, {}, {}, {}, {}, frozenset())
-
-    def counts(self, sparsity: float) -> tuple[dict[str, int], dict[str, int]]:
-        """Return cuts and numbers removed by layer or group at `sparsity`, without any mask."""
-        sparsity = check_sparsity(sparsity)
-        own = self._own()
-        pool_total = sum(self.importance[n].numel() for n in self._pooled)
-        pool_gone = sum(self.already[n] for n in self._pooled)
-        # one weight or unit of each layer always stays
-        pool_cut = min(max(round(sparsity * pool_total), pool_gone), pool_total - len(self._pooled))
-        cuts: dict[str, int] = {}
-        removed: dict[str, int] = {}
-        for name, scores in self.importance.items():
-            if name in self._pooled:
-                cuts[name] = pool_cut
-                removed[name] = int(torch.searchsorted(self._sorted[name][0], pool_cut))
-            else:
-                wanted = round(own.get(name, sparsity) * scores.numel())
-                cuts[name] = removed[name] = min(
-                    max(wanted, self.already[name]), scores.numel() - 1
-                )
-        return cuts, removed
-
-    def plan(self, sparsity: float | None = None) -> PruningPlan:
-        """Return what goes at `sparsity` (default: that of the spec).
-
-        Parameters
-        ----------
-        sparsity
-            Removed / prunable, in [0, 1). Layers with a sparsity of their own keep it.
-
-        Raises
-        ------
-        SpecError
-            If `sparsity` is not in [0, 1).
-        """
-        sparsity = self.spec.sparsity if sparsity is None else check_sparsity(sparsity)
-        cuts, removed = self.counts(sparsity)
-        thresholds = {
-            # zeros that were there before were put below every score; they have none to tell
-            name: float(self._sorted[name][1][count - 1]) if count > self.already[name] else None
-            for name, count in removed.items()
-        }
-        pooled = [
-            value for n, value in thresholds.items() if n in self._pooled and value is not None
-        ]
-        return PruningPlan(
-            graph=self.graph,
-            spec=replace(self.spec, sparsity=sparsity),
-            ranks=self.ranks,
-            cuts=cuts,
-            removed=removed,
-            total={name: scores.numel() for name, scores in self.importance.items()},
-            threshold=max(pooled) if pooled else None,
-            thresholds=thresholds,
-        )
-
-    def _own(self) -> dict[str, float]:
-        own = self.spec.own_sparsity
-        if self.spec.granularity == "weight":
-            return own
-        groups: dict[str, float] = {}
-        for layer, value in own.items():
-            group = self.graph.layers[layer].group
-            if group is not None:
-                groups[group] = max(value, groups.get(group, 0.0))
-        return groups
-
-    def __repr__(self) -> str:
-        what = "weights" if self.spec.granularity == "weight" else "units"
-        total = sum(scores.numel() for scores in self.importance.values())
-        return (
-            f"Ranking({total:,} {what} of {len(self.importance)} "
-            f"{'layers' if what == 'weights' else 'groups'} by {self.spec.criterion}, "
-            f"scope {self.spec.scope})"
-        )
+from prunevis.pruning.spec import PruningSpec
 
 
 def rank(
@@ -177,17 +58,43 @@ def rank(
         A weight or a score is NaN or infinite.
     """
     spec = PruningSpec() if spec is None else spec
-    criterion = CRITERIA[spec.criterion]()
     if graph is None:
         graph = traced(model, data)
-    if spec.granularity not in criterion.granularities:
-        able = ", ".join(n for n, c in CRITERIA.items() if spec.granularity in c.granularities)
-        raise SpecError(
-            f"The criterion {spec.criterion!r} does not score single {spec.granularity}s.",
-            fix=f"For granularity {spec.granularity!r} choose one of: {able}.",
-        )
-    if {"activations", "correlation"} & set(criterion.needs) and statistics is None:
+    needs = _criterion(spec).needs
+    if {"activations", "correlation"} & set(needs) and statistics is None:
         statistics = collected(model, data, graph, spec)
+    steps = rank_steps(model, spec, graph=graph, statistics=statistics)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
+
+
+def rank_steps(
+    model: nn.Module,
+    spec: PruningSpec,
+    *,
+    graph: ModelGraph,
+    statistics: Any = None,
+    keep_scores: bool = True,
+) -> Generator[None, None, Ranking]:
+    """Rank as `rank` does, in steps of some 20 ms; the `Ranking` is what the generator returns.
+
+    Parameters
+    ----------
+    model, spec, graph, statistics
+        As for `rank`.
+    keep_scores
+        Whether to keep a score of each weight, 4 bytes or more. False: `Ranking.importance` scores
+        a layer again when it is read, so `model` must not change while the ranking is in use.
+
+    Raises
+    ------
+    SpecError, NothingToPruneError, NonFiniteError
+        As `rank`.
+    """
+    criterion = _criterion(spec)
     context = ScoreContext(
         graph=graph,
         tensors=tensors_of(model, graph),
@@ -195,10 +102,26 @@ def rank(
         granularity=spec.granularity,
         seed=spec.seed,
     )
-    if spec.granularity == "weight":
-        importance, already, skipped = score_weights(criterion, context, spec)
+    importance: Mapping[str, Tensor]
+    already: dict[str, int] = {}
+    if spec.granularity == "unit":
+        importance, skipped = yield from score_units(criterion, context, spec)
+        keys = {name: _key(scores) for name, scores in importance.items()}
+        exact = {n: s for n, s in importance.items() if s.dtype == torch.float64}
+        already = dict.fromkeys(importance, 0)
     else:
-        importance, already, skipped = score_units(criterion, context, spec)
+        layers, skipped = weight_layers(criterion, graph, spec)
+        kept: dict[str, Tensor] = {}
+        keys, exact = {}, {}
+        for layer in layers:
+            scores, already[layer.name] = score_weights(criterion, context, spec, layer)
+            keys[layer.name] = _key(scores)
+            if scores.dtype == torch.float64:
+                exact[layer.name] = scores
+            if keep_scores:
+                kept[layer.name] = scores
+            yield
+        importance = kept if keep_scores else Rescored(criterion, context, spec, layers)
     if not importance:
         reasons = " ".join(f"`{name}`: {why}" for name, why in list(skipped.items())[:3])
         raise NothingToPruneError(
@@ -206,60 +129,52 @@ def rank(
             got=reasons or "no convolution or linear layer besides the output layer",
             fix="Choose other layers, the other granularity, or name the output layer in `layers`.",
         )
-    return _ordered(graph, spec, importance, already, skipped)
-
-
-def _ordered(
-    graph: ModelGraph,
-    spec: PruningSpec,
-    importance: dict[str, Tensor],
-    already: dict[str, int],
-    skipped: dict[str, str],
-) -> Ranking:
-    own = spec.own_sparsity
-    unit = spec.granularity == "unit"
-    fixed = {graph.layers[name].group for name in own} if unit else set(own)
-    pool = [n for n in importance if n not in fixed] if spec.scope == "global" else []
-    pools = [pool] if pool else []
-    pools += [[name] for name in importance if name not in set(pool)]
-    ranks: dict[str, Tensor] = {}
-    ordered: dict[str, tuple[Tensor, Tensor]] = {}
-    for names in pools:
-        flat = torch.cat([importance[n].flatten().cpu() for n in names])
-        keep_last = _best_of_each(importance, names, flat)
-        order = torch.sort(flat, stable=True).indices
-        is_best = torch.zeros(flat.numel(), dtype=torch.bool)
-        is_best[keep_last] = True
-        late = is_best[order]
-        order = torch.cat([order[~late], order[late]])
-        place = torch.empty(flat.numel(), dtype=torch.int32)
-        place[order] = torch.arange(flat.numel(), dtype=torch.int32)
-        start = 0
-        for name in names:
-            scores = importance[name]
-            own_places = place[start : start + scores.numel()]
-            start += scores.numel()
-            ranks[name] = own_places.view(scores.shape)
-            in_order = torch.sort(own_places)
-            ordered[name] = (in_order.values, scores.flatten().cpu()[in_order.indices])
+    orders = []
+    for names in _pools(graph, spec, list(keys)):
+        doubles = None
+        if any(name in exact for name in names):
+            doubles = [_flat(exact.get(name, importance[name])).double().numpy() for name in names]
+        flat = [_flat(keys[name]).numpy() for name in names]
+        # sorting leaves the places where the scores were
+        orders.append((yield from order_steps(names, flat, doubles)))
     return Ranking(
         graph=graph,
         spec=spec,
+        total={name: key.numel() for name, key in keys.items()},
         importance=importance,
-        ranks={name: ranks[name] for name in importance},
+        ranks=keys,
         already=already,
         skipped=skipped,
-        _sorted=ordered,
-        _pooled=frozenset(pool),
+        _orders=tuple(orders),
     )
 
 
-def _best_of_each(importance: Mapping[str, Tensor], names: list[str], flat: Tensor) -> Tensor:
-    """Index into `flat` of each layer's last entry to go: its highest, the last of equals."""
-    best, start = [], 0
-    for name in names:
-        count = importance[name].numel()
-        part = flat[start : start + count]
-        best.append(start + count - 1 - int(torch.argmax(part.flip(0))))
-        start += count
-    return torch.tensor(best)
+def _criterion(spec: PruningSpec) -> Criterion:
+    """Return the criterion of `spec`; SpecError if it does not score such pieces."""
+    criterion = CRITERIA[spec.criterion]()
+    if spec.granularity not in criterion.granularities:
+        able = ", ".join(n for n, c in CRITERIA.items() if spec.granularity in c.granularities)
+        raise SpecError(
+            f"The criterion {spec.criterion!r} does not score single {spec.granularity}s.",
+            fix=f"For granularity {spec.granularity!r} choose one of: {able}.",
+        )
+    return criterion
+
+
+def _key(scores: Tensor) -> Tensor:
+    """Return int32 of the same order and shape; equal where float32 cannot tell scores apart."""
+    numbers = scores.detach().to("cpu", torch.float32).contiguous().numpy()
+    return torch.from_numpy(sortable(numbers))
+
+
+def _flat(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().reshape(-1)
+
+
+def _pools(graph: ModelGraph, spec: PruningSpec, names: list[str]) -> list[list[str]]:
+    """Return the names that are put in one order together, each name once."""
+    own = spec.own_sparsity
+    unit = spec.granularity == "unit"
+    fixed = {graph.layers[name].group for name in own} if unit else set(own)
+    pool = [n for n in names if n not in fixed] if spec.scope == "global" else []
+    return [*([pool] if pool else []), *([name] for name in names if name not in set(pool))]

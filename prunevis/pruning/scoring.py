@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Generator
 from typing import Any
 
 import torch
@@ -95,42 +96,52 @@ def _check_scores(layer: LayerInfo, scores: Tensor, shape: tuple[int, ...], by: 
     return scores
 
 
-def score_weights(
-    criterion: Criterion, context: ScoreContext, spec: PruningSpec
-) -> tuple[dict[str, Tensor], dict[str, int], dict[str, str]]:
-    """Return importance and zeros already there by layer, and reasons of those left out."""
-    importance: dict[str, Tensor] = {}
-    already: dict[str, int] = {}
+def weight_layers(
+    criterion: Criterion, graph: ModelGraph, spec: PruningSpec
+) -> tuple[list[LayerInfo], dict[str, str]]:
+    """Return the layers whose weights are to be scored, and reasons of those left out."""
+    chosen: list[LayerInfo] = []
     skipped: dict[str, str] = {}
     seen: set[str] = set()
-    for layer in _wanted(context.graph, spec):
+    for layer in _wanted(graph, spec):
         reason = layer.weight_reason
         if reason is None and layer.is_output and spec.layers is None:
             continue
         if reason is None and layer.weight in seen:
             reason = "It shares its weight with a layer that is already chosen."
-        reason = reason or criterion.unavailable_for(layer, context.graph)
+        reason = reason or criterion.unavailable_for(layer, graph)
         if reason is None:
-            weight = context.tensors[layer.weight]
-            scores = criterion.score(layer, context)
-            scores = _check_scores(layer, scores, layer.weight_shape, spec.criterion)
-            importance[layer.name] = scores
-            already[layer.name] = min(int((weight == 0).sum()), weight.numel() - 1)
-            if already[layer.name]:
-                lowest = torch.finfo(scores.dtype).min
-                importance[layer.name] = scores.masked_fill(weight == 0, lowest)
+            chosen.append(layer)
             seen.add(layer.weight)
         elif spec.layers is not None:
             raise SpecError(f"The weights of `{layer.name}` cannot be pruned. {reason}")
         else:
             skipped[layer.name] = reason
-    return importance, already, skipped
+    return chosen, skipped
+
+
+def score_weights(
+    criterion: Criterion, context: ScoreContext, spec: PruningSpec, layer: LayerInfo
+) -> tuple[Tensor, int]:
+    """Return a layer's scores, those of zeros below all others, and how many zeros may stay so."""
+    weight = context.tensors[layer.weight]
+    scores = criterion.score(layer, context)
+    scores = _check_scores(layer, scores, layer.weight_shape, spec.criterion)
+    zero = weight == 0
+    # one weight of each layer always stays
+    already = min(int(zero.sum()), weight.numel() - 1)
+    if already:
+        scores = scores.masked_fill(zero, torch.finfo(scores.dtype).min)
+    return scores, already
 
 
 def score_units(
     criterion: Criterion, context: ScoreContext, spec: PruningSpec
-) -> tuple[dict[str, Tensor], dict[str, int], dict[str, str]]:
-    """Return the same by channel group; a group's importance is the mean over its producers."""
+) -> Generator[None, None, tuple[dict[str, Tensor], dict[str, str]]]:
+    """Return importance by channel group, the mean over its producers, and reasons of the others.
+
+    One layer is scored between two yields.
+    """
     graph = context.graph
     importance: dict[str, Tensor] = {}
     skipped: dict[str, str] = {}
@@ -156,6 +167,7 @@ def score_units(
             if unable is not None:
                 why = unable
                 continue
+            yield
             scores = criterion.score(info, context)
             scores = _check_scores(info, scores, (info.num_units,), spec.criterion)
             units = _unit_map(graph, info)
@@ -171,7 +183,7 @@ def score_units(
             skipped[layer.name] = why or "Some of its units have no score."
     if spec.scope == "global":
         importance = {name: _normalised(scores) for name, scores in importance.items()}
-    return importance, dict.fromkeys(importance, 0), skipped
+    return importance, skipped
 
 
 def _unit_map(graph: ModelGraph, layer: LayerInfo) -> Tensor:

@@ -136,8 +136,6 @@ def random_plan(graph, draw):
         cuts=cuts,
         removed=cuts,
         total={name: len(rank) for name, rank in ranks.items()},
-        threshold=None,
-        thresholds=dict.fromkeys(ranks),
     )
 
 

@@ -4,6 +4,7 @@ Long on purpose: weights and units are held to the same orders and counts, side 
 """
 
 import copy
+import gc
 import math
 from functools import cache
 from itertools import pairwise
@@ -25,7 +26,7 @@ from prunevis.errors import (
     UnknownNameError,
 )
 from prunevis.graph import trace
-from prunevis.pruning import PruningSpec, rank
+from prunevis.pruning import PruningSpec, rank, rank_steps
 from prunevis.statistics import collect_statistics
 
 # A network whose weights are small whole numbers: layer a 2×2, layer b 2×2, output c 2×2.
@@ -373,6 +374,49 @@ def test_ranks_are_one_permutation(drawn, scope):
     parts = [r.flatten() for r in ranking.ranks.values()]
     for part in [torch.cat(parts)] if scope == "global" else parts:
         assert sorted(part.tolist()) == list(range(part.numel()))
+
+
+def finished(steps):
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
+
+
+@pytest.mark.parametrize("criterion", ["magnitude", "random"])
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_scores_that_are_not_kept_are_computed_again(mlp, criterion, scope):
+    with torch.no_grad():
+        mlp.fc1.weight[0] = 0
+    graph = trace(mlp, torch.zeros(1, 12))
+    spec = PruningSpec.make(criterion, scope=scope)
+    kept = rank(mlp, spec, graph=graph)
+    lean = finished(rank_steps(mlp, spec, graph=graph, keep_scores=False))
+    assert list(lean.importance) == list(kept.importance) == list(lean.total)
+    assert len(lean.importance) == 2
+    for name, scores in kept.importance.items():
+        assert torch.equal(lean.importance[name], scores)
+        assert torch.equal(lean.ranks[name], kept.ranks[name])
+    # 0.37123 is no tenth of a percent: its threshold is looked up
+    for sparsity in (0.0, 0.37123, 0.5, 0.999):
+        ours, other = kept.plan(sparsity), lean.plan(sparsity)
+        assert (ours.cuts, ours.removed) == (other.cuts, other.removed)
+        assert ours.thresholds == other.thresholds
+        assert ours.threshold == other.threshold
+    assert kept.nbytes - lean.nbytes == sum(s.nbytes for s in kept.importance.values())
+
+
+def test_plans_share_the_masks_of_layers_that_lose_the_same():
+    ranking = ranked(Chain(A, B))
+    before = ranking.plan(0.25)
+    masks = before.masks
+    after = ranking.plan(0.5).masks
+    assert after["a"] is masks["a"]
+    assert after["b"] is not masks["b"]
+    del masks, after, before
+    gc.collect()
+    assert not ranking._masks
 
 
 # -- what may be asked -----------------------------------------------------------------------------

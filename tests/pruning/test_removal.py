@@ -255,8 +255,6 @@ def make_plan(graph, granularity, cuts):
         cuts=cuts,
         removed=cuts,
         total=names,
-        threshold=None,
-        thresholds=dict.fromkeys(cuts),
     )
 
 

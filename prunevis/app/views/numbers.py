@@ -20,11 +20,11 @@ def table(session: Session) -> dict[str, Any]:
     layers: dict[str, list[float]] = {}
     for name, layer in graph.layers.items():
         key = layer.group if unit else name
-        total = found.ranking.importance[key].numel() if key in found.ranking.importance else 0
+        total = found.ranking.total.get(key or "", 0)
         if total:
             layers[name] = [removed[key] / total for removed in found.removed]
     pooled = found.setting.scope == "global"
-    totals = max(1, sum(s.numel() for s in found.ranking.importance.values()))
+    totals = max(1, sum(found.ranking.total.values()))
     return {
         "key": found.key,
         "granularity": found.setting.granularity,

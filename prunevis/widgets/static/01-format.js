@@ -3,8 +3,10 @@
 const UNKNOWN = "–";
 const known = (x) => typeof x === "number" && Number.isFinite(x);
 
+const GROUPED = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
+
 /** 431080 -> "431,080" */
-const integer = (x) => (known(x) ? Math.round(x).toLocaleString("en-US") : UNKNOWN);
+const integer = (x) => (known(x) ? GROUPED.format(Math.round(x)) : UNKNOWN);
 
 /** 0.8712 -> "87.1"; a true minus sign, and never "100.0" for what is not everything. */
 function percent(x, digits = 1) {

@@ -1,26 +1,58 @@
-// The bus: what all panels share. It watches the model's slices, owns the slider's position, and runs
-// every update inside one animation frame, so that a move is a table look-up and a single paint.
+// The bus: what all panels share. It watches the model's slices and owns the slider's position. A move
+// is a table look-up, and what a person looks at while moving (scoreboard, curve, slider) is drawn in
+// the very event, so that the frame that is due shows it. What lies further off (views, layers) is
+// drawn once that frame is on screen, and what cannot be seen not at all. Slices that arrive are drawn
+// in the next frame.
 
 const SEND_EVERY_MS = 50;
 const ECHO_MS = 1500;
+/** Views follow a moving slider at most this often. */
+const LATER_MS = 40;
+/** So long after the last move the page is at rest. */
+const REST_MS = 300;
 
-/** Index of the entry of the ascending list `sparsity` that is nearest to `x`. */
-function nearest(sparsity, x) {
-  let low = 0;
-  let high = sparsity.length - 1;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (sparsity[middle] <= x) low = middle;
-    else high = middle;
-  }
-  return Math.abs(sparsity[high] - x) < Math.abs(x - sparsity[low]) ? high : low;
+/** A function, to call in a frame, that has `call` run after its paint, at most every `rest` ms. */
+function afterPaint(rest, call) {
+  const channel = new MessageChannel();
+  let waiting = false;
+  let timer = null;
+  let last = -Infinity;
+  const run = () => {
+    timer = null;
+    waiting = false;
+    call();
+    last = performance.now();
+  };
+  channel.port1.onmessage = () => {
+    const wait = last + rest - performance.now();
+    if (wait > 0) timer = setTimeout(run, wait);
+    else run();
+  };
+  const later = () => {
+    if (waiting) return;
+    waiting = true;
+    // A message posted in a frame arrives after its paint.
+    channel.port2.postMessage(null);
+  };
+  later.close = () => {
+    waiting = true;
+    clearTimeout(timer);
+    channel.port1.close();
+  };
+  return later;
 }
 
 function makeBus(model, root) {
   const cleanups = [];
   const watchers = [];
   const movers = [];
+  const followers = [];
+  const boxes = new Map();
   let frame = null;
+  let stale = false; // the scoreboard and the curve have something to show
+  let drawn = false; // they were drawn in an event since the last frame
+  let whole = false; // everything is to be drawn in the next frame
+  let resting = null;
   let position = Number(model.get("position")) || 0;
   let dragging = false;
   let sentAt = -Infinity;
@@ -56,37 +88,33 @@ function makeBus(model, root) {
       }
     },
 
-    /** Call `fn(at)` in every frame in which the position or what is known of it changed. */
-    onMove: (fn, tab = null) => movers.push({ fn, tab }),
+    /** Call `fn(at)` whenever the position or what is known of it changed; `later`: after the paint. */
+    onMove: (fn, { tab = null, later = false, box = null } = {}) =>
+      (later ? followers : movers).push({ fn, tab, box: box && seen(box) }),
 
     refresh() {
-      if (frame === null && !closed) frame = requestAnimationFrame(bus.flush);
+      stale = true;
+      frameSoon();
     },
 
+    /** Draw all there is, at once. */
     flush() {
-      if (frame !== null) cancelAnimationFrame(frame);
-      frame = null;
-      if (closed) return;
-      bus.at = look(position);
-      for (const watcher of watchers) {
-        if (watcher.dirty && shown(watcher)) {
-          watcher.dirty = false;
-          guarded(watcher.fn, bus.at);
-        }
-      }
-      for (const mover of movers) if (shown(mover)) guarded(mover.fn, bus.at);
+      whole = true;
+      draw();
     },
 
-    /** A panel must be drawn anew (its size or the colours changed). */
+    /** All panels must be drawn anew (their size or the colours changed). */
     redraw() {
       for (const watcher of watchers) watcher.dirty = true;
-      bus.refresh();
+      whole = true;
+      frameSoon();
     },
 
     show(tab) {
       bus.tab = tab;
       bus.send("tab", { name: tab });
-      bus.refresh();
+      whole = true;
+      frameSoon();
     },
 
     drag: (on) => (dragging = on),
@@ -99,8 +127,14 @@ function makeBus(model, root) {
       const next = Math.min(Math.max(x, 0), Math.min(last, 0.9999));
       if (!known(next) || next === position) return;
       position = next;
-      bus.refresh();
       transmit();
+      moving();
+      stale = true;
+      frameSoon();
+      // A second move before the frame is drawn in the frame: nobody sees the first.
+      if (drawn) return;
+      drawn = true;
+      drawMovers();
     },
 
     get position() {
@@ -108,7 +142,67 @@ function makeBus(model, root) {
     },
   };
 
-  const shown = (item) => item.tab === null || item.tab === bus.tab;
+  const shown = (item) => (item.tab === null || item.tab === bus.tab) && (!item.box || item.box.seen);
+
+  /** Whether `node` is in sight; drawn anew when it comes into sight. */
+  function seen(node) {
+    if (boxes.has(node)) return boxes.get(node);
+    const box = { seen: true };
+    const observer = new IntersectionObserver((entries) => {
+      box.seen = entries[entries.length - 1].isIntersecting;
+      if (box.seen) later();
+    });
+    observer.observe(node);
+    cleanups.push(() => observer.disconnect());
+    boxes.set(node, box);
+    return box;
+  }
+
+  function frameSoon() {
+    if (frame === null && !closed) frame = requestAnimationFrame(draw);
+  }
+
+  function draw() {
+    if (frame !== null) cancelAnimationFrame(frame);
+    frame = null;
+    drawn = false;
+    if (closed) return;
+    bus.at = look(position);
+    for (const watcher of watchers) {
+      if (watcher.dirty && shown(watcher)) {
+        watcher.dirty = false;
+        guarded(watcher.fn, bus.at);
+      }
+    }
+    if (stale || whole) drawMovers();
+    if (whole) drawFollowers();
+    else later();
+    whole = false;
+  }
+
+  function drawMovers() {
+    stale = false;
+    bus.at = look(position);
+    for (const mover of movers) if (shown(mover)) guarded(mover.fn, bus.at);
+  }
+
+  const later = afterPaint(LATER_MS, drawFollowers);
+  cleanups.push(later.close);
+
+  function drawFollowers() {
+    bus.at = look(position);
+    for (const follower of followers) if (shown(follower)) guarded(follower.fn, bus.at);
+  }
+
+  // Nothing else moves on the page while a hand does: each animated frame costs as much as a real one.
+  function moving() {
+    if (resting === null) setAttr(root, "data-moving", true);
+    else clearTimeout(resting);
+    resting = setTimeout(() => {
+      resting = null;
+      setAttr(root, "data-moving", null);
+    }, REST_MS);
+  }
 
   function guarded(fn, at) {
     try {
@@ -178,31 +272,10 @@ function makeBus(model, root) {
   bus.close = () => {
     closed = true;
     if (frame !== null) cancelAnimationFrame(frame);
+    clearTimeout(resting);
     if (pending !== null) transmitNow();
     model.off("change:position", follow);
     for (const fn of cleanups.splice(0).reverse()) fn();
   };
   return bus;
-}
-
-/** What is known of accuracy at index `k`: its state, value, interval and how many images. */
-function accuracyAt(at, k = at.k) {
-  const curve = at.curve;
-  if (!curve || !known(curve.value[k])) return { state: "unknown" };
-  const value = curve.value[k];
-  if (curve.exact && curve.exact[k]) {
-    return { state: "exact", value, low: value, high: value, seen: curve.total, total: curve.total };
-  }
-  const low = curve.low && known(curve.low[k]) ? curve.low[k] : value;
-  const high = curve.high && known(curve.high[k]) ? curve.high[k] : value;
-  return { state: "estimate", value, low, high, seen: curve.seen ? curve.seen[k] : null, total: curve.total };
-}
-
-/** "exact, 10,000 of 10,000 images" */
-function accuracySource(a) {
-  if (a.state === "unknown") return "measuring…";
-  const of = known(a.total) ? ` of ${integer(a.total)}` : "";
-  return a.state === "exact"
-    ? known(a.total) ? `exact, ${integer(a.total)}${of}` : "exact"
-    : known(a.seen) ? `estimate, ${integer(a.seen)}${of} images` : "estimate";
 }

@@ -149,5 +149,5 @@ function layersTable(root, bus) {
       const shares = removed[name];
       row.move(shares && known(shares[at.k]) ? shares[at.k] : 0);
     }
-  });
+  }, { later: true, box: part });
 }

@@ -179,11 +179,12 @@ function weightsPanel(root, bus) {
     setAttr(body, "data-stale", !fresh);
     const k = fresh ? at.k : Math.min(w.K - 1, Math.round((at.k / Math.max(1, at.size - 1)) * (w.K - 1)));
     now = histogramAt(w, cut, k);
+    // Writing on a canvas brings the page's layout up to date: do it before anything else changes.
+    redraw();
     const part = w.total ? now.removed / w.total : 0;
     setText(title, `${w.layer}: ${plural(w.total, "weight")}, ${part > 0 ? `${share(part)} % go` : "all stay"}`);
     setAttr(picture.canvas, "aria-label", `Histogram of the weights of ${w.layer}, from ${small(w.edges[0])} to `
       + `${small(w.edges[w.edges.length - 1])}. ${integer(now.removed)} of ${integer(w.total)} go`
       + (known(now.threshold) && now.threshold > 0 ? `, those with |w| up to ${small(now.threshold)}.` : "."));
-    redraw();
-  }, "weights");
+  }, { tab: "weights", later: true, box: root });
 }

@@ -221,5 +221,5 @@ function neuronsPanel(root, bus) {
     if (!d || !at.table) return;
     setAttr(body, "data-stale", d.key !== at.table.key);
     mark(at);
-  }, "neurons");
+  }, { tab: "neurons", later: true, box: root });
 }

@@ -129,5 +129,5 @@ function tradeoffPanel(root, bus) {
     if (near(best) < 40) bus.move(bus.at.table.sparsity[best.k]);
   });
   bus.watch(["table", "curve"], draw, "tradeoff");
-  bus.onMove(move, "tradeoff");
+  bus.onMove(move, { tab: "tradeoff", later: true, box: root });
 }
