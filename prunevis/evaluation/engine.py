@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import count as count_up
 
 import torch
 from torch import Tensor, nn
@@ -99,8 +100,9 @@ class Engine:
         self.kept = Kept(count) if budget is None else Kept(count, budget)
         self.reason: str | None = None
         self._codes: dict[Hashable, int] = {}
+        self._rankings: dict[int, tuple[object, int]] = {}
+        self._numbers = count_up()
         self._usual: float | None = None
-        self._probe: Program | None = None
 
     # -- programs --------------------------------------------------------------------------------
 
@@ -115,9 +117,22 @@ class Engine:
         if len(self._codes) > MAX_CODES:
             self._codes.clear()
             self.kept.clear()
-        names = _names(self.graph, plan, model)
+        names = _names(self.graph, plan, model, self._number(plan))
         with evaluation_mode(model):
             return record(model, inputs, names, self._codes)
+
+    def _number(self, plan: PruningPlan | None) -> int:
+        """Return a number that plans of one ranking share: their counts mean the same."""
+        if plan is None:
+            return -1
+        known = self._rankings.get(id(plan.ranks))
+        if known is None:
+            # held, so that nothing else can get its id; two are enough, since an old one that
+            # comes again merely gets a new number
+            while len(self._rankings) > 1:
+                del self._rankings[next(iter(self._rankings))]
+            known = self._rankings[id(plan.ranks)] = (plan.ranks, next(self._numbers))
+        return known[1]
 
     def program(
         self, plans: Sequence[PruningPlan | None], recordings: Sequence[Recording]
@@ -172,7 +187,7 @@ class Engine:
                 took = self._seconds(other, inputs) / batch
                 if took < WORTH * per_example:
                     way, per_example = other, took
-        self.way, self._usual, self._probe = way, per_example * way.batch, None
+        self.way, self._usual = way, per_example * way.batch
 
     def slowed(self, inputs: Tensor) -> bool:
         """Whether a batch now takes half as long again as when the way was chosen."""
@@ -213,12 +228,11 @@ class Engine:
 
 
 def _names(
-    graph: ModelGraph, plan: PruningPlan | None, model: nn.Module
+    graph: ModelGraph, plan: PruningPlan | None, model: nn.Module, token: int
 ) -> dict[int, Hashable]:
     """Return the key of each parameter and buffer of a candidate, by its id."""
     cuts: dict[str, tuple[tuple[int, Hashable, int], ...]] = {}
     if plan is not None:
-        token = id(plan.ranks)
         for name, count in plan.removed.items():
             if not count:
                 continue

@@ -112,6 +112,11 @@ class MaskedModel(nn.Module):
         self.model = model
         self._masked = tensors
 
+    @property
+    def masked(self) -> dict[str, Tensor]:
+        """The replaced tensors, by dotted name in the network."""
+        return self._masked
+
     def forward(self, *inputs: Tensor) -> Tensor:
         """Return what the network gives for `inputs` with the masked tensors in place."""
         return functional_call(self.model, self._masked, inputs)
