@@ -235,7 +235,7 @@ class Stream:
         self.seen = 0
         self.estimate: AccuracyEstimate | None = None
         self._outcomes = Outcomes.empty(sampler.total)
-        self._predict = Predictor(
+        self.predict = Predictor(
             model, sampler.num_classes, device=sampler.device, sizer=sampler.sizer
         )
         self._num_outputs = 0
@@ -255,21 +255,29 @@ class Stream:
         ModelError, DataError, NonFiniteError
             As `evaluate`.
         """
-        sampler, design = self.sampler, self.sampler.sampling
+        sampler = self.sampler
         count = min(sampler.sizer.size, sampler.total - self.seen)
         count = count if limit is None else min(count, limit)
         if count > 0:
-            part = slice(self.seen, self.seen + count)
-            logits = self._predict(sampler.inputs(part))
-            self._num_outputs = int(logits.shape[1])
-            correct = self._outcomes.write(design.order[part], logits, sampler.targets[part])
-            strata = len(design.sizes)
-            self._drawn += torch.bincount(design.stratum[part], minlength=strata).numpy()
-            right = torch.bincount(design.stratum[part][correct], minlength=strata)
-            self._right += right.numpy()
-            self.seen += count
-            self.estimate = self._current()
+            self.add(self.predict(sampler.inputs(slice(self.seen, self.seen + count))))
         assert self.estimate is not None, "a step needs a limit of at least 1"
+        return self.estimate
+
+    def add(self, logits: Tensor) -> AccuracyEstimate:
+        """Take the logits (n, classes) of the next `n` images of the order; return the estimate.
+
+        They come from `predict`, or from whoever computed and checked them in another way.
+        """
+        sampler, design = self.sampler, self.sampler.sampling
+        part = slice(self.seen, self.seen + int(logits.shape[0]))
+        self._num_outputs = int(logits.shape[1])
+        correct = self._outcomes.write(design.order[part], logits, sampler.targets[part])
+        strata = len(design.sizes)
+        self._drawn += torch.bincount(design.stratum[part], minlength=strata).numpy()
+        right = torch.bincount(design.stratum[part][correct], minlength=strata)
+        self._right += right.numpy()
+        self.seen = part.stop
+        self.estimate = self._current()
         return self.estimate
 
     def evaluation(self) -> Evaluation:

@@ -168,7 +168,7 @@ class Predictor:
                 raise
             except Exception as error:
                 raise self._forward_error(error, inputs) from error
-            logits = self._checked(output, inputs)
+            logits = self.checked(output, inputs)
         self._worked_with = int(inputs.shape[0])
         if self.sizer is not None:
             self.sizer.record(int(inputs.shape[0]), time.perf_counter() - begin)
@@ -189,7 +189,8 @@ class Predictor:
             fix=fix,
         )
 
-    def _checked(self, output: Any, inputs: Tensor) -> Tensor:
+    def checked(self, output: Any, inputs: Tensor) -> Tensor:
+        """Return the logits on the CPU if `output`, computed from `inputs`, is fit for that."""
         count = int(inputs.shape[0])
         if not isinstance(output, Tensor):
             raise ModelError(
