@@ -1,9 +1,10 @@
 """Other ways to compute what some operators compute, which are faster on some machines.
 
 Measured on an AMD server core, float32: oneDNN's matrix product reaches 220 GFLOP/s where the one
-behind `torch.nn.functional.linear` reaches 95; max pooling of 20 channels as a few maxima of strided
-slices takes a fifth of the time of the operator, which also notes where each maximum was. Elsewhere
-it may be the other way round, so the engine measures before it uses them, and compares results.
+behind `torch.nn.functional.linear` reaches 95; max pooling of 20 channels as a few maxima of
+strided slices takes a fifth of the time of the operator, which also notes where each maximum was.
+Elsewhere it may be the other way round, so the engine measures before it uses them, and compares
+results.
 """
 
 from __future__ import annotations

@@ -120,7 +120,9 @@ class Program:
             operator = self._alternatives.get(call.operator, call.operator)
             if _may_overwrite(call, calls, dead):
                 operator = IN_PLACE[call.operator]
-            plan[owner[key]].append((key, _compiled(call, operator), [d for d in dead if d != INPUT]))
+            plan[owner[key]].append(
+                (key, _compiled(call, operator), [d for d in dead if d != INPUT])
+            )
         return plan
 
 

@@ -39,7 +39,7 @@ class Leaf:
     """
 
     name: Hashable
-    cuts: tuple[tuple[int, str, int], ...] = ()
+    cuts: tuple[tuple[int, Hashable, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +169,7 @@ class _Recorder(TorchDispatchMode):
         self.leaves: dict[Hashable, Tensor] = {}
         self.reason: str | None = None
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if self.reason is not None:
             return func(*args, **kwargs)

@@ -33,7 +33,7 @@ LAYERS: dict[Any, int] = {
 GROUPS = 6
 
 #: Rows of a tensor that stay, int64 ascending, by (name, group, units removed from the group).
-Rows = Callable[[Hashable, str, int], Tensor]
+Rows = Callable[[Hashable, Hashable, int], Tensor]
 
 
 def folded(recording: Recording, cache: dict[Hashable, Tensor]) -> Recording:
@@ -55,12 +55,14 @@ def folded(recording: Recording, cache: dict[Hashable, Tensor]) -> Recording:
         if layer is None:
             continue
         bias = layer.args[2] if len(layer.args) > 2 else None
-        refs = [layer.args[1], bias, *norm.args[1:5]]
-        parts = tuple(None if ref is None else ref.key for ref in refs)
+        refs: list[Ref | None] = [layer.args[1], bias, *norm.args[1:5]]
+        parts: list[Hashable] = [None if ref is None else ref.key for ref in refs]
         if not all(part is None or part in leaves for part in parts):
             continue
         cuts = getattr(parts[0], "cuts", ())
-        weight, shift = (Leaf((kind, parts, norm.args[7]), cuts) for kind in ("scaled", "shift"))
+        weight, shift = (
+            Leaf((kind, tuple(parts), norm.args[7]), cuts) for kind in ("scaled", "shift")
+        )
         if weight not in cache:
             tensors = [None if part is None else leaves[part] for part in parts]
             cache[weight], cache[shift] = _fold(tensors, float(norm.args[7]))
@@ -117,7 +119,9 @@ def _layer_before(norm: Call, calls: dict[Hashable, Call], readers: Counter[Any]
 
 def _fold(tensors: list[Tensor | None], eps: float) -> tuple[Tensor, Tensor]:
     weight, bias, gain, shift, mean, variance = (None if t is None else t.double() for t in tensors)
-    assert weight is not None and mean is not None and variance is not None
+    assert weight is not None
+    assert mean is not None
+    assert variance is not None
     scale = torch.rsqrt(variance + eps)
     scale = scale if gain is None else scale * gain
     offset = (-mean if bias is None else bias - mean) * scale
@@ -128,29 +132,32 @@ def _fold(tensors: list[Tensor | None], eps: float) -> tuple[Tensor, Tensor]:
     return (weight * wide).to(kind.dtype), offset.to(kind.dtype)
 
 
-def _own_units(call: Call) -> tuple[str, str, int, Hashable] | None:
+def _own_units(call: Call) -> tuple[Hashable, Hashable, int, Hashable] | None:
     """Return name and group of a layer's own units, how many went, and all else it depends on."""
     if call.operator not in LAYERS or call.kwargs:
         return None
     if len(call.args) > GROUPS and call.args[GROUPS] != 1:
         return None  # grouped: its units read only some of the inputs
     weight = call.args[1].key if isinstance(call.args[1], Ref) else None
-    own = [cut for cut in weight.cuts if cut[0] == 0] if isinstance(weight, Leaf) else []
+    if not isinstance(weight, Leaf):
+        return None
+    own = [cut for cut in weight.cuts if cut[0] == 0]
     if len(own) != 1:
         return None
     (cut,) = own
-    rest = (call.operator, *(_without(arg, cut) for arg in call.args))
+    rest: Hashable = (call.operator, *(_without(arg, cut) for arg in call.args))
     return _tensor_name(weight), cut[1], cut[2], rest
 
 
 def _tensor_name(leaf: Leaf) -> Hashable:
     """Return the name of the weight that `leaf` is, or was folded from."""
-    while isinstance(leaf.name, tuple):
-        leaf = leaf.name[1][0]
-    return leaf.name
+    name = leaf.name
+    while isinstance(name, tuple):
+        name = name[1][0].name
+    return name
 
 
-def _without(what: Any, cut: tuple[int, str, int]) -> Any:
+def _without(what: Any, cut: tuple[int, Hashable, int]) -> Any:
     """Return arguments or keys with `cut` left out of every leaf in them."""
     if isinstance(what, Ref):
         return Ref(_without(what.key, cut), what.part)
