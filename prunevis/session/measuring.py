@@ -17,7 +17,7 @@ from prunevis.evaluation import (
     sensitivity_steps,
     stored_bytes,
 )
-from prunevis.pruning import rank
+from prunevis.pruning import rank_steps
 from prunevis.session import choices
 from prunevis.session.state import Scan, Status, Table
 from prunevis.statistics import collect_steps
@@ -51,8 +51,13 @@ def rank_setting(controller: Controller) -> Steps:
             yield from collect(controller)
         session.status = Status("busy", f"Ranking by {criterion.label}")
         yield
-        ranking = rank(
-            stage.model, setting.spec(), graph=stage.graph, statistics=session.statistics
+        # a stage's network never changes, so its scores need not be kept beside it
+        ranking = yield from rank_steps(
+            stage.model,
+            setting.spec(),
+            graph=stage.graph,
+            statistics=session.statistics,
+            keep_scores=False,
         )
         yield
     controller.ranked(ranking, key)
