@@ -15,7 +15,7 @@ from prunevis.evaluation import (
     Evaluation,
     coarse_to_fine,
     sensitivity_steps,
-    stored_bytes,
+    storage_steps,
 )
 from prunevis.pruning import rank_steps
 from prunevis.session import choices
@@ -79,7 +79,8 @@ def compress(controller: Controller, table: Table, index: int) -> Steps:
     """Compress the file at position `index`: no formula knows what that gives."""
     yield
     plan = table.ranking.plan(table.sparsity[index])
-    controller.measured(table, index, stored_bytes(table.stage.model, plan).compressed)
+    stored = yield from storage_steps(table.stage.model, plan)
+    controller.measured(table, index, stored.compressed)
 
 
 def sweep(controller: Controller, table: Table) -> Steps:
