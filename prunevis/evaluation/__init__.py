@@ -4,7 +4,12 @@ from prunevis.evaluation.estimate import AccuracyEstimate, Sampler, Stream, esti
 from prunevis.evaluation.exact import Evaluation, evaluate, evaluate_steps
 from prunevis.evaluation.oneshot import Pruned, prune
 from prunevis.evaluation.sensitivity import Sensitivity, sensitivity, sensitivity_steps
-from prunevis.evaluation.storage import Storage, compressed_bytes, stored_bytes
+from prunevis.evaluation.storage import (
+    Storage,
+    compressed_bytes,
+    storage_steps,
+    stored_bytes,
+)
 from prunevis.evaluation.tradeoff import Tradeoff, TradeoffPoint, coarse_to_fine, tradeoff
 
 __all__ = [
@@ -25,6 +30,7 @@ __all__ = [
     "prune",
     "sensitivity",
     "sensitivity_steps",
+    "storage_steps",
     "stored_bytes",
     "tradeoff",
 ]

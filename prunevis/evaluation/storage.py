@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,8 @@ from prunevis.graph.cost import cost
 from prunevis.pruning.masking import masked_tensors
 from prunevis.pruning.plan import PruningPlan
 from prunevis.pruning.removal import remove
+
+Result = TypeVar("Result")
 
 #: Names that the .safetensors format gives to element types.
 DTYPES = {
@@ -29,6 +32,9 @@ DTYPES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+
+#: Bytes that are compressed between two yields: about 25 ms.
+CHUNK = 500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +82,27 @@ def compressed_bytes(tensors: Mapping[str, Tensor], level: int = 6) -> int:
     SpecError
         If the level is not between 0 and 9.
     """
+    return _last(_compressing(tensors, level))
+
+
+def _compressing(tensors: Mapping[str, Tensor], level: int) -> Generator[None, None, int]:
     if not isinstance(level, int) or not 0 <= level <= 9:
         raise SpecError("A compression level is a whole number from 0 to 9.", got=repr(level))
     compressor = zlib.compressobj(level)
-    size = sum(len(compressor.compress(part)) for part in _file_parts(tensors))
+    size = 0
+    for part in _file_parts(tensors):
+        for start in range(0, len(part), CHUNK):
+            size += len(compressor.compress(memoryview(part)[start : start + CHUNK]))
+            yield
     return size + len(compressor.flush())
+
+
+def _last(steps: Generator[None, None, Result]) -> Result:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
 
 
 def _file_parts(tensors: Mapping[str, Tensor]) -> Iterator[bytes]:
@@ -122,6 +144,13 @@ def stored_bytes(model: nn.Module, plan: PruningPlan, *, level: int = 6) -> Stor
     SpecError
         If the level is not between 0 and 9.
     """
+    return _last(storage_steps(model, plan, level=level))
+
+
+def storage_steps(
+    model: nn.Module, plan: PruningPlan, *, level: int = 6
+) -> Generator[None, None, Storage]:
+    """As `stored_bytes`, about 25 ms between two yields; returns the `Storage`."""
     changed: dict[str, Tensor] = {}
     if plan.granularity == "unit":
         model = remove(model, plan)
@@ -133,5 +162,5 @@ def stored_bytes(model: nn.Module, plan: PruningPlan, *, level: int = 6) -> Stor
         dense=known.dense_bytes,
         bitmask=known.bitmask_bytes,
         csr=known.csr_bytes,
-        compressed=compressed_bytes(tensors, level),
+        compressed=(yield from _compressing(tensors, level)),
     )

@@ -15,7 +15,8 @@ Counting rules (Blalock et al. 2020, section 6, and what readers of older papers
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -138,7 +139,7 @@ class CostModel:
         self.graph = graph
         self.zeros = dict(zeros or {})
         self.base_bytes = sum(t.numel * t.itemsize for t in graph.tensors.values())
-        self._by_weight = {layer.weight: name for name, layer in graph.layers.items()}
+        self.base_params = sum(t.numel for t in graph.tensors.values() if t.is_parameter)
         # tensor -> axis -> [(group, positions of each unit on the axis)]
         self._axes: dict[str, dict[int, list[tuple[str, Tensor, int | None]]]] = {}
         for group in graph.groups.values():
@@ -160,11 +161,12 @@ class CostModel:
                 removed[weight] = max(count, removed.get(weight, 0))
             return self._total(removed, {})
         shapes: dict[str, tuple[int, ...]] = {}
+        removed = plan.removed
         for tensor, axes in self._axes.items():
             shape = list(self.graph.tensors[tensor].shape)
             for axis, parts in axes.items():
                 for group, count, same in parts:
-                    gone = plan.removed.get(group, 0)
+                    gone = removed.get(group, 0)
                     if gone:
                         # ranks of a group are 0..size-1, so `gone` units are the first ones
                         left = (
@@ -177,48 +179,35 @@ class CostModel:
         return self._total({}, shapes)
 
     def _total(self, zeros: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]) -> ModelCost:
-        params = nonzero = dense = bitmask = csr = base_params = 0
+        # what no plan touches is counted once, in __init__
+        params = nonzero = self.base_params
+        dense = bitmask = csr = self.base_bytes
         left: dict[str, int] = {}
-        for name, info in self.graph.tensors.items():
-            numel = info.numel
-            now = numel
+        for name in {**zeros, **shapes}:
+            info = self.graph.tensors[name]
+            whole, now, gone = info.numel, info.numel, zeros.get(name, 0)
             if name in shapes:
-                now = 1
-                for size in shapes[name]:
-                    now *= size
-            gone = zeros.get(name, 0)
+                now = math.prod(shapes[name])
             full = now * info.itemsize
-            dense += full
+            fewer = full - whole * info.itemsize
+            dense += fewer
+            bitmask += fewer
+            csr += fewer
             if gone:
                 stored, rows = now - gone, info.shape[0] if info.shape else 1
-                bitmask += min(full, info.itemsize * stored + -(-now // 8))
-                csr += min(full, (info.itemsize + 4) * stored + 4 * (rows + 1))
-            else:
-                bitmask += full
-                csr += full
+                bitmask += min(0, info.itemsize * stored + -(-now // 8) - full)
+                csr += min(0, (info.itemsize + 4) * stored + 4 * (rows + 1) - full)
             if info.is_parameter:
-                base_params += numel
-                params += now
-                nonzero += now - gone
+                params += now - whole
+                nonzero += now - gone - whole
                 left[name] = now - gone
-        layers: dict[str, LayerCost] = {}
+        layers = _Layers(self.graph, left, frozenset(shapes))
         effective = removed = self.graph.other_macs
-        for name, layer in self.graph.layers.items():
-            weight = self.graph.tensors[layer.weight].numel
-            kept = left[layer.weight]
-            shape_now = weight if layer.weight not in shapes else kept
-            bias = left.get(layer.bias, 0) if layer.bias else 0
-            layers[name] = LayerCost(
-                name=name,
-                num_params=shape_now + bias,
-                nonzero_params=kept + bias,
-                macs=layer.macs,
-                effective_macs=layer.positions * kept,
-                removed_macs=layer.positions * shape_now,
-                sparsity=1 - kept / max(1, weight),
-            )
-            effective += layer.positions * kept
-            removed += layer.positions * shape_now
+        for layer in self.graph.layers.values():
+            kept = left.get(layer.weight)
+            macs = layer.macs if kept is None else layer.positions * kept
+            effective += macs
+            removed += macs if layer.weight in shapes else layer.macs
         return ModelCost(
             num_params=params,
             nonzero_params=nonzero,
@@ -228,11 +217,42 @@ class CostModel:
             dense_bytes=dense,
             bitmask_bytes=bitmask,
             csr_bytes=csr,
-            base_params=base_params,
+            base_params=self.base_params,
             base_macs=self.graph.macs,
             base_bytes=self.base_bytes,
             layers=layers,
         )
+
+
+class _Layers(Mapping[str, LayerCost]):
+    """Each layer's cost, made when it is read: most positions of a slider are never looked at."""
+
+    def __init__(self, graph: ModelGraph, left: dict[str, int], reshaped: frozenset[str]) -> None:
+        self._graph, self._left, self._reshaped = graph, left, reshaped
+
+    def __getitem__(self, name: str) -> LayerCost:
+        layer = self._graph.layers[name]
+        weight = self._graph.tensors[layer.weight].numel
+        kept = self._left.get(layer.weight, weight)
+        now = kept if layer.weight in self._reshaped else weight
+        bias = 0
+        if layer.bias:
+            bias = self._left.get(layer.bias, self._graph.tensors[layer.bias].numel)
+        return LayerCost(
+            name=name,
+            num_params=now + bias,
+            nonzero_params=kept + bias,
+            macs=layer.macs,
+            effective_macs=layer.positions * kept,
+            removed_macs=layer.positions * now,
+            sparsity=1 - kept / max(1, weight),
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._graph.layers)
+
+    def __len__(self) -> int:
+        return len(self._graph.layers)
 
 
 def cost(graph: ModelGraph, plan: PruningPlan | None = None) -> ModelCost:

@@ -127,7 +127,10 @@ def order_steps(
     codes, count = yield from _dealt(keys, total, pace)
     for k, layer in enumerate(keys):
         values = layer if exact is None else exact[k]
-        codes[k][len(layer) - 1 - int(np.argmax(values[::-1]))] = _LAST
+        codes[k][np.flatnonzero(values == values.max())[-1]] = _LAST
+        if pace.due():
+            yield
+            pace.restart()
     kind = np.uint8 if len(names) <= 256 else np.uint16
     owner = np.empty(total, kind) if len(names) > 1 else None
     cuts = np.unique([round(k * total / GRID) for k in range(1, GRID)])

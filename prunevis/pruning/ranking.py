@@ -133,10 +133,12 @@ def rank_steps(
     for names in _pools(graph, spec, list(keys)):
         doubles = None
         if any(name in exact for name in names):
-            doubles = [_flat(exact.get(name, importance[name])).double().numpy() for name in names]
+            found = (exact[name] if name in exact else importance[name] for name in names)
+            doubles = [_flat(scores).double().numpy() for scores in found]
         flat = [_flat(keys[name]).numpy() for name in names]
         # sorting leaves the places where the scores were
         orders.append((yield from order_steps(names, flat, doubles)))
+        yield
     return Ranking(
         graph=graph,
         spec=spec,

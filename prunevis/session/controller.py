@@ -32,7 +32,7 @@ from prunevis.session.state import (
     Status,
     Table,
 )
-from prunevis.session.tables import POSITIONS, Curves, build_table, whole_table, with_position
+from prunevis.session.tables import POSITIONS, Curves, build_table, keep, whole_table, with_position
 
 #: Steps back that are kept; each holds one copy of the network.
 MAX_STAGES = 20
@@ -158,9 +158,7 @@ class Controller:
 
     def ranked(self, ranking: Any, key: str) -> None:
         """Take over a ranking; called by the job."""
-        if len(self.rankings) > 8:
-            self.rankings.pop(next(iter(self.rankings)))
-        self.rankings[key] = ranking
+        keep(self.rankings, key, ranking)
         stage = self._stage()
         self._show(build_table(stage, self.session.setting, ranking, self.extra))
         self.move(self.session.position)

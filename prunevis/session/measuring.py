@@ -15,9 +15,9 @@ from prunevis.evaluation import (
     Evaluation,
     coarse_to_fine,
     sensitivity_steps,
-    stored_bytes,
+    storage_steps,
 )
-from prunevis.pruning import rank
+from prunevis.pruning import rank_steps
 from prunevis.session import choices
 from prunevis.session.state import Scan, Status, Table
 from prunevis.statistics import collect_steps
@@ -51,8 +51,13 @@ def rank_setting(controller: Controller) -> Steps:
             yield from collect(controller)
         session.status = Status("busy", f"Ranking by {criterion.label}")
         yield
-        ranking = rank(
-            stage.model, setting.spec(), graph=stage.graph, statistics=session.statistics
+        # a stage's network never changes, so its scores need not be kept beside it
+        ranking = yield from rank_steps(
+            stage.model,
+            setting.spec(),
+            graph=stage.graph,
+            statistics=session.statistics,
+            keep_scores=False,
         )
         yield
     controller.ranked(ranking, key)
@@ -74,7 +79,8 @@ def compress(controller: Controller, table: Table, index: int) -> Steps:
     """Compress the file at position `index`: no formula knows what that gives."""
     yield
     plan = table.ranking.plan(table.sparsity[index])
-    controller.measured(table, index, stored_bytes(table.stage.model, plan).compressed)
+    stored = yield from storage_steps(table.stage.model, plan)
+    controller.measured(table, index, stored.compressed)
 
 
 def sweep(controller: Controller, table: Table) -> Steps:

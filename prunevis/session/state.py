@@ -120,8 +120,8 @@ class Table:
         The order of removal.
     sparsity
         Ascending positions, in [0, 1).
-    costs, removed, thresholds
-        Of each position; `removed` counts by layer or group.
+    costs, removed, cuts, threshold
+        Of each position; `removed` counts by layer or group, the other two are as in `PruningPlan`.
     """
 
     key: str
@@ -133,7 +133,6 @@ class Table:
     removed: tuple[Mapping[str, int], ...] = field(repr=False)
     cuts: tuple[Mapping[str, int], ...] = field(repr=False)
     threshold: tuple[float | None, ...] = field(repr=False)
-    thresholds: tuple[Mapping[str, float | None], ...] = field(repr=False)
 
     def index(self, sparsity: float) -> int:
         """Return the position nearest to `sparsity`."""

@@ -19,6 +19,10 @@ POSITIONS: tuple[float, ...] = (*(k / 100 for k in range(100)), 0.999)
 #: about 100 bytes, so this is well under a megabyte.
 KEPT_CURVES = 48
 
+#: Rankings that are kept besides the present one, so that going back costs nothing: as many as fit
+#: into this many bytes, and no more than 8. Of a large network that may be none.
+OTHER_RANKINGS = 64 * 2**20
+
 
 def build_table(
     stage: Stage, setting: Setting, ranking: Ranking, extra: Iterable[float] = ()
@@ -36,7 +40,6 @@ def build_table(
         removed=tuple(plan.removed for plan in plans),
         cuts=tuple(plan.cuts for plan in plans),
         threshold=tuple(plan.threshold for plan in plans),
-        thresholds=tuple(plan.thresholds for plan in plans),
     )
 
 
@@ -61,8 +64,15 @@ def with_position(table: Table, sparsity: float) -> Table:
         removed=put(table.removed, plan.removed),
         cuts=put(table.cuts, plan.cuts),
         threshold=put(table.threshold, plan.threshold),
-        thresholds=put(table.thresholds, plan.thresholds),
     )
+
+
+def keep(kept: dict[str, Ranking], key: str, ranking: Ranking) -> None:
+    """Put the present ranking into `kept`, and let the oldest others go that are too many."""
+    kept.pop(key, None)
+    while len(kept) > 8 or sum(other.nbytes for other in kept.values()) > OTHER_RANKINGS:
+        kept.pop(next(iter(kept)))
+    kept[key] = ranking
 
 
 class Curves:

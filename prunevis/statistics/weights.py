@@ -11,6 +11,9 @@ from torch import Tensor
 from prunevis.errors import NonFiniteError, SpecError
 from prunevis.graph.layers import LayerInfo, ModelGraph
 
+#: Bits of a rank that are looked up at once: a table of 64 thousand entries.
+_LOOKUP_BITS = 16
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Histogram:
@@ -155,14 +158,87 @@ def cut_table(
         )
     cut = np.asarray(cuts, dtype=np.int64)
     order = np.argsort(cut, kind="stable")
-    bins, positions = histogram.bins, len(cut)
-    bin_of = _bin_index(_flat(weight), float(histogram.edges[-1]), bins)
-    rank = ranks.detach().cpu().numpy().reshape(-1)
-    first = np.searchsorted(cut[order], rank, side="right")  # == positions: goes at none of them
-    counts = np.bincount(first * bins + bin_of, minlength=(positions + 1) * bins)
-    table = np.empty((positions, bins), dtype=np.int64)
-    table[order] = counts.reshape(positions + 1, bins)[:positions].cumsum(axis=0)
+    first = first_position(ranks.detach().cpu().numpy().reshape(-1), cut[order])
+    table = np.empty((len(cut), histogram.bins), dtype=np.int64)
+    table[order] = position_table(weight, first, len(cut), histogram)
     return table
+
+
+def first_position(ranks: np.ndarray, cuts: np.ndarray) -> np.ndarray:
+    """Return at which position of the slider each weight or unit goes.
+
+    Parameters
+    ----------
+    ranks
+        Integers from 0, any shape: place of each in the order of removal.
+    cuts
+        Integers, shape (positions,), ascending: at position k all with ``rank < cuts[k]`` go.
+
+    Returns
+    -------
+    numpy.ndarray
+        int16, shape of `ranks`: in [0, positions], the number of positions for those that stay.
+    """
+    most = int(ranks.max(initial=0))
+    shift = max(0, most.bit_length() - _LOOKUP_BITS)
+    if not shift:
+        every = np.searchsorted(cuts, np.arange(most + 1), side="right").astype(np.int16)
+        return every[ranks]
+    # A search among 101 cuts for each of two million weights takes 90 ms, a look-up 12: by the
+    # upper bits of the rank, then a search for the few whose block of ranks holds a cut.
+    starts = np.arange((most >> shift) + 2, dtype=np.int64) << shift
+    at_start = np.searchsorted(cuts, starts, side="right").astype(np.int16)
+    block = ranks >> shift
+    first = at_start[block]
+    unsure = np.nonzero((at_start[1:] != at_start[:-1])[block])
+    first[unsure] = np.searchsorted(cuts, ranks[unsure], side="right")
+    return first
+
+
+def position_table(
+    weight: Tensor, first: np.ndarray, positions: int, histogram: Histogram
+) -> np.ndarray:
+    """Return the table of `cut_table` from the position at which each weight goes.
+
+    Parameters
+    ----------
+    weight
+        Any shape.
+    first
+        As many integers in [0, positions], as `first_position` gives.
+    positions
+        Of the slider.
+    histogram
+        From `weight_histogram` of this weight.
+
+    Raises
+    ------
+    NonFiniteError
+        If a weight is NaN or infinite.
+    """
+    bins = histogram.bins
+    cell = _bin_index(_flat(weight), float(histogram.edges[-1]), bins)
+    cell += first.reshape(-1).astype(np.int64) * bins
+    counts = np.bincount(cell, minlength=(positions + 1) * bins)
+    return counts.reshape(positions + 1, bins)[:positions].cumsum(axis=0)
+
+
+def count_within(weight: Tensor, histogram: Histogram) -> np.ndarray:
+    """Return how many of other weights lie in each bin of `histogram`; those beyond are left out.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64, shape (bins,).
+
+    Raises
+    ------
+    NonFiniteError
+        If a weight is NaN or infinite.
+    """
+    values, limit = _flat(weight), float(histogram.edges[-1])
+    inside = values[np.abs(values) <= limit]
+    return np.bincount(_bin_index(inside, limit, histogram.bins), minlength=histogram.bins)
 
 
 def unit_cut_table(

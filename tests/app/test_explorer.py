@@ -583,7 +583,7 @@ def test_a_served_page_never_carries_a_traceback(visit, mlp, mlp_data, monkeypat
         raise RuntimeError("secret path /home/teacher/exam.py")
 
     with monkeypatch.context() as patch:
-        patch.setattr("prunevis.session.measuring.rank", explode)
+        patch.setattr("prunevis.session.measuring.rank_steps", explode)
         visitor.send("granularity", name="unit")
     visitor.send("granularity", name="weight")
     visitor.send("scope", name="layer").send("tab", name="nonsense").send("undo").send(10**9)

@@ -7,7 +7,12 @@ from safetensors.torch import save
 from torch import nn
 
 from prunevis.errors import ModelError, SpecError
-from prunevis.evaluation.storage import Storage, compressed_bytes, stored_bytes
+from prunevis.evaluation.storage import (
+    Storage,
+    compressed_bytes,
+    storage_steps,
+    stored_bytes,
+)
 from prunevis.graph.trace import trace
 from prunevis.pruning.ranking import rank
 from prunevis.pruning.spec import PruningSpec
@@ -73,3 +78,17 @@ def test_the_simplest_form_wins_a_tie():
 def test_plan_of_another_network(model):
     with pytest.raises(ModelError, match="made for another network"):
         stored_bytes(nn.Linear(3, 3), planned(model, 0.5))
+
+
+def test_storage_in_steps_is_the_same_and_is_many(model, monkeypatch):
+    monkeypatch.setattr("prunevis.evaluation.storage.CHUNK", 1000)
+    plan = planned(model, 0.5)
+    found = []
+
+    def run():
+        found.append((yield from storage_steps(model, plan)))
+
+    count = sum(1 for _ in run())
+    assert found == [stored_bytes(model, plan)]
+    # more than the 4 tensors and 2 parts of the header: large tensors are cut up
+    assert count > 4 + 2 + 64 * 64 * 4 // 1000

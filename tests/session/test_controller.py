@@ -831,7 +831,7 @@ def test_an_unexpected_error_is_told_and_the_session_lives(opened, monkeypatch):
         raise RuntimeError("out of cheese")
 
     with monkeypatch.context() as patch:
-        patch.setattr(measuring, "rank", explode)
+        patch.setattr(measuring, "rank_steps", explode)
         opened.do("choose", "scope", "layer")
     found = opened.session.problem
     assert found.text == "Unexpected: RuntimeError: out of cheese"

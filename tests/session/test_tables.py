@@ -5,8 +5,16 @@ import pytest
 from prunevis.evaluation import AccuracyEstimate, evaluate
 from prunevis.graph import CostModel, cost, trace
 from prunevis.pruning import rank
+from prunevis.session import tables
 from prunevis.session.state import Curve, Setting, Stage
-from prunevis.session.tables import KEPT_CURVES, POSITIONS, Curves, build_table, with_position
+from prunevis.session.tables import (
+    KEPT_CURVES,
+    POSITIONS,
+    Curves,
+    build_table,
+    keep,
+    with_position,
+)
 
 
 @pytest.fixture
@@ -42,7 +50,6 @@ def test_a_table_holds_what_plans_and_costs_say(stage, granularity, scope):
         assert table.removed[k] == plan.removed
         assert table.cuts[k] == plan.cuts
         assert table.threshold[k] == plan.threshold
-        assert table.thresholds[k] == plan.thresholds
         assert table.costs[k] == cost(stage.graph, plan)
     params = [c.nonzero_params for c in table.costs]
     assert params == sorted(params, reverse=True)
@@ -59,7 +66,7 @@ def test_extra_positions_are_in_order(stage):
 @pytest.mark.parametrize("sparsity", [0.0004, 0.1234, 0.9954, 0.9995])
 def test_a_position_put_in_is_the_same_as_all_computed_anew(stage, sparsity):
     put, anew = with_position(table_of(stage), sparsity), table_of(stage, extra=(sparsity,))
-    for field in ("key", "sparsity", "costs", "removed", "cuts", "threshold", "thresholds"):
+    for field in ("key", "sparsity", "costs", "removed", "cuts", "threshold"):
         assert getattr(put, field) == getattr(anew, field), field
     assert put.sparsity[put.index(sparsity)] == sparsity
 
@@ -156,3 +163,18 @@ def test_a_setting_makes_its_request():
     assert (spec.seed, spec.sparsity) == (7, 0.5)
     assert spec.layer_names == ("a", "b")
     assert spec.own_sparsity == {"b": 0.25}
+
+
+def test_rankings_are_kept_while_they_are_small(stage, monkeypatch):
+    ranking = table_of(stage).ranking
+    kept = {}
+    for k in range(12):
+        keep(kept, f"a{k}", ranking)
+    assert list(kept) == [f"a{k}" for k in range(3, 12)]
+    # of large ones the present one only, and what fits besides
+    monkeypatch.setattr(tables, "OTHER_RANKINGS", 2 * ranking.nbytes)
+    keep(kept, "b", ranking)
+    assert list(kept) == ["a10", "a11", "b"]
+    monkeypatch.setattr(tables, "OTHER_RANKINGS", ranking.nbytes - 1)
+    keep(kept, "b", ranking)
+    assert list(kept) == ["b"]

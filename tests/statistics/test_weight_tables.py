@@ -10,7 +10,10 @@ from hypothesis.extra import numpy as hnp
 from prunevis.errors import NonFiniteError, SpecError
 from prunevis.graph.layers import ChannelGroup, LayerInfo, Member, ModelGraph
 from prunevis.statistics import (
+    count_within,
     cut_table,
+    first_position,
+    position_table,
     summarize_weights,
     unit_axis,
     unit_cut_table,
@@ -200,3 +203,45 @@ def test_unit_axis_follows_the_graph_before_the_kind():
     assert unit_axis(_graph(layer, axis=1), layer) == 1  # e.g. a weight used transposed
     assert unit_rows(_graph(layer, axis=1), layer, weight).tolist() == [[0, 3], [1, 4], [2, 5]]
     assert unit_axis(_graph(layer), layer) == 0
+
+
+def test_first_positions_by_hand():
+    ranks = np.array([[0, 3], [1, 2]], np.int32)
+    # nothing goes at position 0, rank 0 at 1, all but the last rank at 2 and 3
+    assert first_position(ranks, np.array([0, 1, 3, 3])).tolist() == [[1, 4], [2, 2]]
+    assert first_position(np.empty(0, np.int32), np.array([1])).tolist() == []
+
+
+@pytest.mark.parametrize("total", [1000, 200_000, 3_000_000])
+@pytest.mark.parametrize("crowded", [False, True])
+def test_first_positions_are_those_of_a_search(total, crowded):
+    rng = np.random.default_rng(total)
+    ranks = rng.integers(0, total, (50, 40)).astype(np.int32)
+    ranks[0, 0] = total - 1
+    # typed positions may be as close together as they like
+    cuts = np.concatenate([rng.integers(0, total, 100), np.arange(20) + total // 2])
+    cuts = np.sort(cuts if crowded else cuts[:100])
+    ranks[1] = cuts[:40]
+    ranks[2] = cuts[:40] - 1
+    expected = np.searchsorted(cuts, ranks, side="right")
+    np.testing.assert_array_equal(first_position(ranks, cuts), expected)
+
+
+def test_the_table_of_positions_is_the_cut_table():
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(30, 20, generator=generator)
+    ranks = torch.randperm(600, generator=generator).reshape(30, 20)
+    cuts, histogram = np.array([0, 100, 100, 450]), weight_histogram(weight, 12)
+    first = first_position(ranks.numpy(), cuts)
+    np.testing.assert_array_equal(
+        position_table(weight, first, 4, histogram), cut_table(weight, ranks, cuts, histogram)
+    )
+
+
+def test_other_weights_in_the_same_bins():
+    histogram = weight_histogram(torch.tensor([-2.0, 1.0]), bins=4)
+    # 3 lies outside; 2 closes the last bin
+    found = count_within(torch.tensor([[-2.0, 3.0, 0.0], [2.0, 0.5, 1.5]]), histogram)
+    assert found.tolist() == [1, 0, 2, 2]
+    expected, _ = np.histogram([-2.0, 3.0, 0.0, 2.0, 0.5, 1.5], bins=histogram.edges)
+    assert found.tolist() == expected.tolist()

@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from prunevis.graph.layers import LayerInfo
-from prunevis.session.state import Session, Stage, Table
+from prunevis.session.state import Session, Table
 from prunevis.statistics import (
     Histogram,
-    cut_table,
+    count_within,
+    first_position,
+    position_table,
     summarize_weights,
     weight_histogram,
 )
@@ -27,7 +29,8 @@ def weights(session: Session) -> dict[str, Any]:
         return {}
     stage = network.stage
     layer = stage.graph.layers[name]
-    weight = _tensor(stage, layer.weight)
+    # what is counted is counted in float64: converted once, not by each function
+    weight = stage.model.get_parameter(layer.weight).detach().cpu().double()
     histogram = weight_histogram(weight, BINS)
     summary = summarize_weights(weight)
     zeros = f", {summary.zeros:,} exactly zero" if summary.zeros else ""
@@ -44,24 +47,25 @@ def weights(session: Session) -> dict[str, Any]:
     }
     if table is None or table.stage is not stage:
         return slice_ | {"cut": b"", "K": 0, "threshold": None, "removed": [], "key": ""}
-    cut = _cut(table, layer, weight, histogram)
-    by_magnitude = table.setting.criterion == "magnitude" and name in table.thresholds[0]
-    threshold = [t.get(name) for t in table.thresholds] if by_magnitude else None
+    positions = len(table.sparsity)
+    first = _first_of_layer(table, layer)
+    cut = position_table(weight, first, positions, histogram)
+    by_magnitude = table.setting.criterion == "magnitude" and name in table.ranking.ranks
     return slice_ | {
         "cut": cut.astype("<u4").tobytes(),
-        "K": len(table.sparsity),
-        "threshold": None if threshold is None else [_shown(t) for t in threshold],
+        "K": positions,
+        "threshold": _thresholds(weight, first, positions) if by_magnitude else None,
         "removed": cut.sum(1).tolist(),
     }
 
 
-def _tensor(stage: Stage, name: str) -> Tensor:
-    return stage.model.get_parameter(name).detach().cpu()
-
-
-def _shown(threshold: float | None) -> float | None:
-    # weights that were zero before are ranked below every score; they have no threshold to show
-    return None if threshold is None or threshold < 0 else threshold
+def _thresholds(weight: Tensor, first: np.ndarray, positions: int) -> list[float | None]:
+    """Return the largest magnitude that goes at each position; None where only zeros do."""
+    at = torch.from_numpy(first.reshape(-1).astype(np.int64))
+    highest = torch.zeros(positions + 1, dtype=weight.dtype)
+    highest.scatter_reduce_(0, at, weight.abs().reshape(-1), "amax")
+    # weights that were zero before are gone at every position and have no threshold to show
+    return [value or None for value in highest[:positions].cummax(0).values.tolist()]
 
 
 def _original(session: Session, layer: LayerInfo, histogram: Histogram) -> list[int] | None:
@@ -69,36 +73,36 @@ def _original(session: Session, layer: LayerInfo, histogram: Histogram) -> list[
     network = session.network
     if len(network.stages) == 1 or layer.name not in network.original.graph.layers:
         return None
-    before = _tensor(network.original, network.original.graph.layers[layer.name].weight)
-    counts, _ = np.histogram(before.float().numpy(), bins=histogram.edges)
-    return counts.tolist()
+    name = network.original.graph.layers[layer.name].weight
+    return count_within(network.original.model.get_parameter(name), histogram).tolist()
 
 
-def _cut(table: Table, layer: LayerInfo, weight: Tensor, histogram: Histogram) -> np.ndarray:
-    """How many weights of each bin go at each position, (positions, bins)."""
+def _first_of_layer(table: Table, layer: LayerInfo) -> np.ndarray:
+    """First position at which each weight of a layer goes, shape of the weight."""
     positions = len(table.sparsity)
-    first = torch.full(weight.shape, positions, dtype=torch.int64)
+    shape = table.stage.graph.tensors[layer.weight].shape
+    first = np.full(shape, positions, np.int16)
     if table.setting.granularity == "weight":
         if layer.name in table.ranking.ranks:
-            first = _first(table, layer.name)
-    else:
-        # a weight goes with the unit it computes or with the unit it reads, whichever goes first
-        for name in table.ranking.ranks:
-            for member in table.stage.graph.groups[name].members:
-                if member.tensor != layer.weight:
-                    continue
-                units = _first(table, name)
-                along = torch.where(member.units >= 0, units[member.units.clamp(min=0)], positions)
-                view = [1] * weight.ndim
-                view[member.axis] = -1
-                first = torch.minimum(first, along.view(view))
-    return cut_table(weight, first, np.arange(1, positions + 1), histogram)
+            return _first(table, layer.name)
+        return first
+    # a weight goes with the unit it computes or with the unit it reads, whichever goes first
+    for name in table.ranking.ranks:
+        for member in table.stage.graph.groups[name].members:
+            if member.tensor != layer.weight:
+                continue
+            units = member.units.numpy()
+            along = np.where(units >= 0, _first(table, name)[units.clip(min=0)], positions)
+            view = [1] * len(shape)
+            view[member.axis] = -1
+            np.minimum(first, along.reshape(view).astype(np.int16), out=first)
+    return first
 
 
-def _first(table: Table, name: str) -> Tensor:
+def _first(table: Table, name: str) -> np.ndarray:
     """First position at which each weight or unit goes; the number of positions if at none."""
-    cuts = torch.tensor([c[name] for c in table.cuts], dtype=torch.int32)
-    return torch.searchsorted(cuts, table.ranking.ranks[name].contiguous(), right=True)
+    cuts = np.array([cut[name] for cut in table.cuts])
+    return first_position(table.ranking.ranks[name].numpy(), cuts)
 
 
 def neurons(session: Session) -> dict[str, Any]:
