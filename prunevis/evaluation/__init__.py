@@ -1,5 +1,6 @@
 """What pruning costs: accuracy (exact or anytime), trade-off, sensitivity, storage."""
 
+from prunevis.evaluation.engine import Engine
 from prunevis.evaluation.estimate import AccuracyEstimate, Sampler, Stream, estimate_accuracy
 from prunevis.evaluation.exact import Evaluation, evaluate, evaluate_steps
 from prunevis.evaluation.oneshot import Pruned, prune
@@ -10,18 +11,22 @@ from prunevis.evaluation.storage import (
     storage_steps,
     stored_bytes,
 )
-from prunevis.evaluation.tradeoff import Tradeoff, TradeoffPoint, coarse_to_fine, tradeoff
+from prunevis.evaluation.together import Together, blocks, coarse_to_fine
+from prunevis.evaluation.tradeoff import Tradeoff, TradeoffPoint, tradeoff
 
 __all__ = [
     "AccuracyEstimate",
+    "Engine",
     "Evaluation",
     "Pruned",
     "Sampler",
     "Sensitivity",
     "Storage",
     "Stream",
+    "Together",
     "Tradeoff",
     "TradeoffPoint",
+    "blocks",
     "coarse_to_fine",
     "compressed_bytes",
     "estimate_accuracy",

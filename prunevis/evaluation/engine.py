@@ -37,6 +37,8 @@ TOLERANCE = 1e-5
 STEP = 0.03
 #: Gain that a choice must bring before it is made: timings are noisy.
 WORTH = 0.95
+#: Most candidates that are measured together, and most bytes of their weights.
+MAX_BLOCK, BLOCK_BYTES = 13, 64 * 1024**2
 #: Keys that are remembered before all are forgotten.
 MAX_CODES = 60_000
 
@@ -103,6 +105,18 @@ class Engine:
         self._rankings: dict[int, tuple[object, int]] = {}
         self._numbers = count_up()
         self._usual: float | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network lies."""
+        first = next(self.model.parameters(), None)
+        return torch.device("cpu") if first is None else first.device
+
+    @property
+    def block(self) -> int:
+        """How many candidates to measure together: their weights are held at the same time."""
+        size = sum(tensor.nbytes for tensor in self.model.parameters())
+        return max(1, min(MAX_BLOCK, BLOCK_BYTES // max(1, size)))
 
     # -- programs --------------------------------------------------------------------------------
 
@@ -196,12 +210,6 @@ class Engine:
         if self._usual is None:
             return False
         return self._seconds(self.way, inputs, wall=True, runs=1) > 1.5 * self._usual
-
-    @property
-    def device(self) -> torch.device:
-        """Return where the network lies."""
-        first = next(self.model.parameters(), None)
-        return torch.device("cpu") if first is None else first.device
 
     def _seconds(self, way: Way, inputs: Tensor, *, wall: bool = False, runs: int = 3) -> float:
         """Return how long a batch takes, the shortest of some runs."""

@@ -54,8 +54,8 @@ def folded(recording: Recording, cache: dict[Hashable, Tensor]) -> Recording:
         layer = _layer_before(norm, calls, readers)
         if layer is None:
             continue
-        bias = layer.args[2] if len(layer.args) > 2 else None
-        refs: list[Ref | None] = [layer.args[1], bias, *norm.args[1:5]]
+        given = (*layer.args, None)  # a bias need not be given
+        refs: list[Ref | None] = [given[1], given[2], *norm.args[1:5]]
         parts: list[Hashable] = [None if ref is None else ref.key for ref in refs]
         if not all(part is None or part in leaves for part in parts):
             continue

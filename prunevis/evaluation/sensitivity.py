@@ -14,9 +14,11 @@ from torch import nn
 
 from prunevis.criteria import CRITERIA
 from prunevis.errors import NothingToPruneError, SpecError
+from prunevis.evaluation.engine import Engine
 from prunevis.evaluation.estimate import AccuracyEstimate, Sampler
 from prunevis.evaluation.exact import Evaluation, evaluate_steps, examples_of
-from prunevis.evaluation.tradeoff import check_images, coarse_to_fine, estimate_plan
+from prunevis.evaluation.together import blocks, measure_plans
+from prunevis.evaluation.tradeoff import check_images
 from prunevis.graph.layers import ModelGraph
 from prunevis.graph.trace import trace
 from prunevis.pruning.cuts import Ranking
@@ -154,17 +156,22 @@ def sensitivity_steps(
     sampler = Sampler(examples, baseline, seed=seed, device=device)
     found: dict[str, dict[float, AccuracyEstimate]] = {name: {} for name in rankings}
     done = 0
-    for place in coarse_to_fine(len(positions)):
+    engine = Engine(model, graph, sampler.total)
+    for _ in engine.tune_steps(examples.inputs):
+        yield SensitivityProgress(0, total, {})
+    for block in blocks(len(positions), engine.block):
         for name, ranking in rankings.items():
-            steps = estimate_plan(model, ranking.plan(positions[place]), sampler, images)
+            plans = [ranking.plan(positions[place]) for place in block]
+            steps = measure_plans(engine, sampler, plans, images)
             while True:
                 try:
                     next(steps)
                 except StopIteration as stop:
-                    found[name][positions[place]] = stop.value
+                    for place, estimate in zip(block, stop.value, strict=True):
+                        found[name][positions[place]] = estimate
                     break
                 yield SensitivityProgress(done, total, _copied(found))
-            done += 1
+            done += len(block)
             if done < total:
                 yield SensitivityProgress(done, total, _copied(found))
     result = Sensitivity(

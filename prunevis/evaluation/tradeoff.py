@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from prunevis.errors import SpecError
+from prunevis.evaluation.engine import Engine
 from prunevis.evaluation.estimate import AccuracyEstimate, Sampler
 from prunevis.evaluation.exact import Evaluation, evaluate_steps, examples_of
+from prunevis.evaluation.together import blocks, measure_plans
 from prunevis.graph.cost import CostModel, ModelCost
 from prunevis.graph.layers import ModelGraph
-from prunevis.pruning.masking import candidate
-from prunevis.pruning.plan import PruningPlan
 from prunevis.pruning.ranking import rank
 from prunevis.pruning.spec import PruningSpec, check_sparsity
 
@@ -90,50 +90,12 @@ class TradeoffProgress:
     result: Tradeoff | None = field(default=None, repr=False)
 
 
-def coarse_to_fine(count: int) -> list[int]:
-    """Return the positions 0 to `count` - 1: both ends, the middle, the quarters, and so on.
-
-    Examples
-    --------
-    >>> coarse_to_fine(9)
-    [0, 8, 4, 2, 6, 1, 3, 5, 7]
-    """
-    order = [0, count - 1][:count]
-    gaps = [(0, count - 1)]
-    for low, high in gaps:  # grows while it is read: breadth first
-        if high - low > 1:
-            middle = (low + high) // 2
-            order.append(middle)
-            gaps += [(low, middle), (middle, high)]
-    return order
-
-
 def check_images(images: int | None) -> int | None:
     """Return `images` if it is None or a whole number from 1; else raise SpecError."""
     whole = isinstance(images, int) and not isinstance(images, bool)
     if images is not None and not (whole and images >= 1):
         raise SpecError("`images` is a whole number from 1, or None for all.", got=repr(images))
     return images
-
-
-def estimate_plan(
-    model: nn.Module, plan: PruningPlan, sampler: Sampler, images: int | None
-) -> Generator[AccuracyEstimate, None, AccuracyEstimate]:
-    """Yield estimates of the accuracy under `plan` until `images` are run; return the last.
-
-    Where nothing goes the baseline's own figure is returned, without a run.
-    """
-    pruned = candidate(model, plan)
-    if pruned is model and sampler.baseline is not None:
-        known = sampler.baseline.accuracy
-        return AccuracyEstimate(known, known, known, sampler.total, sampler.total, True)
-    stream = sampler.stream(pruned)
-    wanted = min(sampler.total, images or sampler.total)
-    estimate = stream.step(wanted)
-    while stream.seen < wanted:
-        yield estimate
-        estimate = stream.step(wanted - stream.seen)
-    return estimate
 
 
 def tradeoff_steps(
@@ -152,7 +114,7 @@ def tradeoff_steps(
     baseline: Evaluation | None = None,
     device: torch.device | str | None = None,
 ) -> Generator[TradeoffProgress, None, Tradeoff]:
-    """Sweep point by point, coarse to fine; the last report carries the `Tradeoff`, also returned.
+    """Sweep in blocks, coarse to fine; the last report carries the `Tradeoff`, also returned.
 
     Parameters as for `tradeoff`. Closing the generator cancels; a report comes at least after
     every batch.
@@ -168,21 +130,25 @@ def tradeoff_steps(
             baseline = progress.evaluation
             yield TradeoffProgress(0, total, ())
     sampler = Sampler(examples, baseline, seed=seed, device=device)
+    engine = Engine(model, ranking.graph, sampler.total)
+    for _ in engine.tune_steps(examples.inputs):
+        yield TradeoffProgress(0, total, ())
     costs = CostModel(ranking.graph)
     found: dict[int, TradeoffPoint] = {}
-    for place in coarse_to_fine(total):
-        plan = ranking.plan(positions[place])
-        steps = estimate_plan(model, plan, sampler, images)
+    for block in blocks(total, engine.block):
+        plans = [ranking.plan(positions[place]) for place in block]
+        steps = measure_plans(engine, sampler, plans, images)
         while True:
             try:
                 next(steps)
             except StopIteration as stop:
-                estimate = stop.value
+                estimates = stop.value
                 break
             yield TradeoffProgress(len(found), total, _ascending(found))
-        found[place] = TradeoffPoint(
-            positions[place], plan.achieved_sparsity, estimate, costs.cost(plan)
-        )
+        for place, plan, estimate in zip(block, plans, estimates, strict=True):
+            found[place] = TradeoffPoint(
+                positions[place], plan.achieved_sparsity, estimate, costs.cost(plan)
+            )
         if len(found) < total:
             yield TradeoffProgress(len(found), total, _ascending(found))
     assert baseline is not None, "the last step of the evaluation carries it"

@@ -9,7 +9,8 @@ from torch import nn
 from prunevis.errors import SpecError
 from prunevis.evaluation.exact import evaluate
 from prunevis.evaluation.sensitivity import sensitivity, sensitivity_steps
-from prunevis.evaluation.tradeoff import coarse_to_fine, tradeoff, tradeoff_steps
+from prunevis.evaluation.together import coarse_to_fine
+from prunevis.evaluation.tradeoff import tradeoff, tradeoff_steps
 from prunevis.graph.cost import cost
 from prunevis.graph.trace import trace
 from prunevis.pruning.masking import candidate
