@@ -6,6 +6,7 @@ from prunevis.pruning.plan import PruningPlan
 from prunevis.pruning.ranking import rank, rank_steps
 from prunevis.pruning.removal import remove
 from prunevis.pruning.spec import GRANULARITIES, SCOPES, PruningSpec, check_sparsity
+from prunevis.pruning.workspace import Workspace
 
 __all__ = [
     "GRANULARITIES",
@@ -13,6 +14,7 @@ __all__ = [
     "PruningPlan",
     "PruningSpec",
     "Ranking",
+    "Workspace",
     "candidate",
     "check_sparsity",
     "masked",

@@ -17,7 +17,7 @@ from prunevis.criteria import CRITERIA
 from prunevis.data import Data
 from prunevis.errors import PrunevisError, SpecError
 from prunevis.evaluation import AccuracyEstimate, Evaluation, Sampler
-from prunevis.pruning import candidate, check_sparsity
+from prunevis.pruning import Workspace, check_sparsity
 from prunevis.session import choices, measuring, tuning
 from prunevis.session.jobs import BACKGROUND, LONG, NOW, SOON, Worker
 from prunevis.session.opening import measure_baseline, open_network
@@ -64,6 +64,7 @@ class Controller:
         self.worker = Worker(self.fail, on_step)
         self.curves = Curves()
         self.samplers: dict[int, Sampler] = {}
+        self.workspace = Workspace()
         self.rankings: dict[str, Any] = {}
         self.extra: tuple[float, ...] = ()
         self.device = "auto"
@@ -81,9 +82,8 @@ class Controller:
 
     def opened(self, network: Network) -> None:
         """Take over a network that was opened; called by the job."""
-        self.curves.clear()
-        self.samplers.clear()
-        self.rankings.clear()
+        for kept in (self.curves, self.samplers, self.workspace, self.rankings):
+            kept.clear()
         self.extra = ()
         session = self.session
         session.fine_tuning, session.scan = FineTuning(), Scan()
@@ -395,4 +395,5 @@ class Controller:
 
     def candidate(self, table: Table, index: int) -> nn.Module:
         """Return the network that position `index` of `table` stands for."""
-        return candidate(table.stage.model, table.ranking.plan(table.sparsity[index]))
+        plan = table.ranking.plan(table.sparsity[index])
+        return self.workspace.candidate(table.stage.model, plan)
