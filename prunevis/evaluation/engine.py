@@ -118,6 +118,17 @@ class Engine:
         size = sum(tensor.nbytes for tensor in self.model.parameters())
         return max(1, min(MAX_BLOCK, BLOCK_BYTES // max(1, size)))
 
+    @property
+    def large(self) -> bool:
+        """Whether the network is too large for further copies of its weights."""
+        return self.block == 1
+
+    def begins_whole(self, plan: PruningPlan) -> bool:
+        """Whether the first layer that the forward calls loses nothing."""
+        layer = next(iter(self.graph.layers.values()), None)
+        lost = {name for name, count in plan.removed.items() if count}
+        return layer is not None and not lost & {layer.name, layer.group}
+
     # -- programs --------------------------------------------------------------------------------
 
     def record(self, plan: PruningPlan | None, model: nn.Module, inputs: Tensor) -> Recording:
@@ -152,6 +163,8 @@ class Engine:
         self, plans: Sequence[PruningPlan | None], recordings: Sequence[Recording]
     ) -> Program:
         """Merge recordings of candidates, in ascending order of what was removed."""
+        if self.large:
+            return self._built(recordings, self.way)
         cache: dict[Hashable, Tensor] = {}
         merged = narrowed([folded(r, cache) for r in recordings], _rows(plans))
         return self._built(merged, self.way)
@@ -180,7 +193,7 @@ class Engine:
         fits = int(way.batch * STEP / 2 / max(seconds, 1e-6))
         way = replace(way, batch=max(1, min(fits, 128, len(inputs))))
         seconds = self._seconds(way, inputs)
-        for change in ({"faster": True}, {"channels_last": True}):
+        for change in ({"faster": True}, {"channels_last": True})[: 1 if self.large else 2]:
             yield
             other = replace(way, **change)
             took = self._seconds(other, inputs)
@@ -218,7 +231,7 @@ class Engine:
             run: Callable[[], object]
             try:
                 recording = self.record(None, self.model, batch)
-                program = self._built([folded(recording, {})], way)
+                program = self._built([recording if self.large else folded(recording, {})], way)
 
                 def run() -> object:
                     return list(program.run(batch))

@@ -14,6 +14,7 @@ from prunevis.evaluation.program import Program
 from prunevis.evaluation.recording import NotRecordable, Recording
 from prunevis.pruning.masking import candidate
 from prunevis.pruning.plan import PruningPlan
+from prunevis.pruning.workspace import Workspace
 
 Steps = Generator[tuple[int, AccuracyEstimate], None, None]
 
@@ -34,13 +35,20 @@ class Together:
         Of the examples; estimates are paired with its baseline.
     plans
         In ascending order of what they remove, all of one ranking; None is the network itself.
+    workspace
+        Holds the pruned copy of a network that is too large to have several.
     """
 
     def __init__(
-        self, engine: Engine, sampler: Sampler, plans: Sequence[PruningPlan | None]
+        self,
+        engine: Engine,
+        sampler: Sampler,
+        plans: Sequence[PruningPlan | None],
+        workspace: Workspace | None = None,
     ) -> None:
         self.engine, self.sampler = engine, sampler
         self.plans = list(plans)
+        self._workspace = workspace
         self.streams: list[Stream] = []
         self._models: list[nn.Module] = []
         self._program: tuple[int, Program] | None = None
@@ -63,13 +71,23 @@ class Together:
         """
         total = self.sampler.total
         for plan in self.plans[len(self._models) :]:
-            model = self.engine.model if plan is None else candidate(self.engine.model, plan)
+            model = self.engine.model if plan is None else self._candidate(plan)
             self._models.append(model)
             self.streams.append(self.sampler.stream(model))
         limit = total if limit is None else min(limit, total)
         while (seen := self.streams[-1].seen) < limit:
             size = self.engine.way.batch if first is None or seen else first
             yield from self._batch(slice(seen, min(seen + size, limit)))
+
+    def _candidate(self, plan: PruningPlan) -> nn.Module:
+        engine, workspace = self.engine, self._workspace
+        if workspace is None or not engine.large:
+            return candidate(engine.model, plan)
+        # a program would hold a copy of its own: worth it only if it need not begin at the start
+        if engine.begins_whole(plan):
+            return candidate(engine.model, plan)
+        self._plain = True
+        return workspace.candidate(engine.model, plan)
 
     def _batch(self, part: slice) -> Steps:
         inputs = self.sampler.inputs(part).to(self.sampler.device or self.engine.device)

@@ -7,7 +7,7 @@ from a browser is checked here, not there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +16,10 @@ from torch import nn
 from prunevis.criteria import CRITERIA
 from prunevis.data import Data
 from prunevis.errors import PrunevisError, SpecError
-from prunevis.evaluation import AccuracyEstimate, Evaluation, Sampler
-from prunevis.pruning import Workspace, check_sparsity
+from prunevis.evaluation import AccuracyEstimate, Evaluation, Together
+from prunevis.pruning import check_sparsity
 from prunevis.session import choices, measuring, tuning
+from prunevis.session.instruments import Instruments
 from prunevis.session.jobs import BACKGROUND, LONG, NOW, SOON, Worker
 from prunevis.session.opening import measure_baseline, open_network
 from prunevis.session.state import (
@@ -63,8 +64,7 @@ class Controller:
         self.session = session
         self.worker = Worker(self.fail, on_step)
         self.curves = Curves()
-        self.samplers: dict[int, Sampler] = {}
-        self.workspace = Workspace()
+        self.instruments = Instruments()
         self.rankings: dict[str, Any] = {}
         self.extra: tuple[float, ...] = ()
         self.device = "auto"
@@ -82,7 +82,7 @@ class Controller:
 
     def opened(self, network: Network) -> None:
         """Take over a network that was opened; called by the job."""
-        for kept in (self.curves, self.samplers, self.workspace, self.rankings):
+        for kept in (self.curves, self.instruments, self.rankings):
             kept.clear()
         self.extra = ()
         session = self.session
@@ -385,15 +385,10 @@ class Controller:
             raise SpecError("No network is open yet.")
         return self.session.network.stage
 
-    def sampler(self, stage: Stage) -> Sampler:
-        """Return the order of images for candidates of `stage`, made once."""
-        if stage.number not in self.samplers:
-            self.samplers.clear()
-            data = self.session.network.data
-            self.samplers[stage.number] = Sampler(data.test, stage.baseline)
-        return self.samplers[stage.number]
-
-    def candidate(self, table: Table, index: int) -> nn.Module:
-        """Return the network that position `index` of `table` stands for."""
-        plan = table.ranking.plan(table.sparsity[index])
-        return self.workspace.candidate(table.stage.model, plan)
+    def together(self, table: Table, indices: Sequence[int]) -> Together:
+        """Return what measures these positions of `table`, ascending, side by side."""
+        return self.instruments.together(
+            table.stage,
+            self.session.network.data,
+            [table.ranking.plan(table.sparsity[k]) for k in indices],
+        )

@@ -13,7 +13,7 @@ from prunevis.criteria import CRITERIA
 from prunevis.evaluation import (
     AccuracyEstimate,
     Evaluation,
-    coarse_to_fine,
+    blocks,
     sensitivity_steps,
     storage_steps,
 )
@@ -31,6 +31,8 @@ Steps = Generator[None, None, None]
 MOST_TO_COMPRESS = 6_000_000
 #: Images of the sweep's first pass, enough for a band of about a point where little is lost.
 FIRST_PASS = 768
+#: Images behind the first answer where the slider stands.
+FIRST = 128
 
 
 def exact(evaluation: Evaluation) -> AccuracyEstimate:
@@ -65,13 +67,9 @@ def rank_setting(controller: Controller) -> Steps:
 
 def estimate(controller: Controller, table: Table, index: int) -> Steps:
     """Measure position `index` until it is exact, each batch an estimate."""
-    model = controller.candidate(table, index)
-    stream = controller.sampler(table.stage).stream(model)
-    # a first answer at once, from few images
-    controller.measured(table, index, stream.step(128))
-    yield
-    while not stream.done:
-        controller.measured(table, index, stream.step())
+    together = controller.together(table, [index])
+    for _, found in together.steps(first=FIRST):
+        controller.measured(table, index, found)
         yield
 
 
@@ -84,20 +82,25 @@ def compress(controller: Controller, table: Table, index: int) -> Steps:
 
 
 def sweep(controller: Controller, table: Table) -> Steps:
-    """Fill the curve in, coarse to fine: first with estimates, then exactly."""
-    order = coarse_to_fine(len(table.sparsity))
-    sampler = controller.sampler(table.stage)
-    for limit in (min(FIRST_PASS, sampler.total), sampler.total):
-        for index in order:
-            known = controller.curves.get(table, index)
-            if known is not None and (known.exact or known.seen >= limit):
+    """Fill the curve in, coarse to fine: first with estimates, then exactly.
+
+    Positions are measured in blocks, so that what neighbours share is computed once.
+    """
+    session, instruments = controller.session, controller.instruments
+    data = session.network.data
+    total = data.test.count
+    size = instruments.engine(table.stage, data).block
+    for limit in (min(FIRST_PASS, total), total):
+        for block in blocks(len(table.sparsity), size):
+            yield from instruments.look(data)
+            wanted = controller.curves.unknown(table, block, limit)
+            if not wanted:
                 continue
-            stream = sampler.stream(controller.candidate(table, index))
+            together = controller.together(table, wanted)
             yield
-            while stream.seen < limit:
-                found = stream.step(limit - stream.seen)
-                if stream.seen >= limit or found.exact:
-                    controller.measured(table, index, found)
+            for number, found in together.steps(limit):
+                if found.seen >= limit or found.exact:
+                    controller.measured(table, wanted[number], found)
                 yield
 
 

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from prunevis.data import as_data
 from prunevis.errors import ModelError, PrunevisError
-from prunevis.evaluation import evaluate_steps
 from prunevis.graph import trace
 from prunevis.graph.cost import CostModel
 from prunevis.graph.layers import ModelGraph
@@ -50,12 +49,16 @@ def measure_baseline(controller: Controller) -> Generator[None, None, None]:
     """Measure the network as it came: what all later figures are compared with."""
     session = controller.session
     stage, data = session.network.stage, session.network.data
-    for progress in evaluate_steps(stage.model, data.test):
-        session.status = Status(
-            "busy", "Measuring the network as it came", progress.seen, progress.total
-        )
-        if progress.evaluation is not None:
-            controller.baseline_measured(stage, progress.evaluation)
+    steps = controller.instruments.baseline_steps(stage, data)
+    while True:
+        try:
+            found = next(steps)
+        except StopIteration as stop:
+            controller.baseline_measured(stage, stop.value)
+            return
+        seen = 0 if found is None else found.seen
+        text = "Measuring the network as it came"
+        session.status = Status("busy", text, seen, data.test.count)
         yield
 
 

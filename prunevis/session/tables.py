@@ -95,6 +95,17 @@ class Curves:
         """Return the best figure known for a position."""
         return self._of(table).get(_plan_key(table, index))
 
+    def unknown(self, table: Table, indices: Iterable[int], images: int) -> list[int]:
+        """Return those of `indices`, one for each plan, known from fewer than `images` images."""
+        known = self._of(table)
+        found: dict[tuple[int, ...], int] = {}
+        for index in indices:
+            key = _plan_key(table, index)
+            estimate = known.get(key)
+            if estimate is None or not (estimate.exact or estimate.seen >= images):
+                found.setdefault(key, index)
+        return list(found.values())
+
     def complete(self, table: Table) -> bool:
         """Whether every position of `table` is known exactly."""
         return self.snapshot(table).known == len(table.sparsity)

@@ -288,8 +288,8 @@ def test_only_so_many_typed_values_are_kept(opened):
 def test_going_back_to_a_setting_costs_nothing(opened):
     opened.do("choose", "scope", "layer").do("move", 0.5)
     calls = []
-    candidate = opened.controller.candidate
-    opened.controller.candidate = lambda *args: calls.append(args) or candidate(*args)
+    together = opened.controller.together
+    opened.controller.together = lambda *args: calls.append(args) or together(*args)
     opened.do("choose", "scope", "global").do("choose", "scope", "layer")
     assert calls == []
     assert opened.session.curve.known == 101
