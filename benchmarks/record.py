@@ -21,13 +21,14 @@ class Figure:
     Attributes
     ----------
     name, unit
-        What, in words, and "ms", "s" or "1/s".
+        What, in words, and "ms", "s", "1/s", "MB" or "×".
     runs
         Every single measurement, in the order taken.
     bar
-        The most that `judged` may be, in `unit`; None where nothing was promised.
+        What was promised of `judged`, in `unit`; None where nothing was.
     judged
-        "median" or "p95": which of them is held against the bar.
+        Which of them is held against the bar: "median", "p95" or "max", which may be at most that,
+        or "p5", of what should be large, which must be at least that.
     """
 
     name: str
@@ -46,9 +47,21 @@ class Figure:
         return percentile(self.runs, 0.95)
 
     @property
+    def p5(self) -> float:
+        """The largest run that at least 95 % of the runs reach."""
+        return -percentile([-run for run in self.runs], 0.95)
+
+    @property
+    def max(self) -> float:
+        return max(self.runs)
+
+    @property
     def met(self) -> bool | None:
         """Whether the bar is met; None where there is none."""
-        return None if self.bar is None else getattr(self, self.judged) <= self.bar
+        if self.bar is None:
+            return None
+        value = getattr(self, self.judged)
+        return value >= self.bar if self.judged == "p5" else value <= self.bar
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -57,7 +70,7 @@ class Figure:
             "count": len(self.runs),
             "median": round(self.median, 4),
             "p95": round(self.p95, 4),
-            "max": round(max(self.runs), 4),
+            "max": round(self.max, 4),
             "bar": self.bar,
             "judged": self.judged if self.bar is not None else None,
             "met": self.met,
@@ -137,8 +150,9 @@ def verdict(figure: dict[str, Any]) -> str:
     """Return e.g. "p95 ≤ 50 ms: met", "" where nothing was promised."""
     if figure["bar"] is None:
         return ""
+    sign = "≥" if figure["judged"] == "p5" else "≤"
     return (
-        f"{figure['judged']} ≤ {figure['bar']:g} {figure['unit']}: "
+        f"{figure['judged']} {sign} {figure['bar']:g} {figure['unit']}: "
         f"{'met' if figure['met'] else 'MISSED'}"
     )
 

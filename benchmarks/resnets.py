@@ -33,14 +33,14 @@ class _Block(nn.Module):
             self.conv3 = _conv(width, outputs, 1)
             self.bn3 = nn.BatchNorm2d(outputs)
         self.bottleneck = bottleneck
-        self.downsample: nn.Module | None = None
+        self.downsample: nn.Module = nn.Identity()
         if stride != 1 or inputs != outputs:
             shortcut = _conv(inputs, outputs, 1, stride)
             self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (N, outputs, height / stride, width / stride)."""
-        same = x if self.downsample is None else self.downsample(x)
+        same = self.downsample(x)
         y = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
         if self.bottleneck:
             y = self.bn3(self.conv3(torch.relu(y)))
@@ -63,15 +63,16 @@ class ResNet(nn.Module):
         self.conv1 = _conv(3, 64, 7, 2)
         self.bn1 = nn.BatchNorm2d(64)
         self.pool = nn.MaxPool2d(3, 2, padding=1)
-        inputs = 64
+        wide = 4 if bottleneck else 1
+        stages = []
         for stage, depth in enumerate(depths):
-            width, blocks = 64 << stage, []
-            for k in range(depth):
-                stride = 2 if stage and not k else 1
-                blocks.append(_Block(inputs, width, stride, bottleneck=bottleneck))
-                inputs = 4 * width if bottleneck else width
-            setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
-        self.fc = nn.Linear(inputs, 1000)
+            width, first = 64 << stage, 64 if not stage else wide * (32 << stage)
+            blocks = [_Block(first, width, 2 if stage else 1, bottleneck=bottleneck)]
+            rest = range(depth - 1)
+            blocks += [_Block(wide * width, width, 1, bottleneck=bottleneck) for _ in rest]
+            stages.append(nn.Sequential(*blocks))
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        self.fc = nn.Linear(wide * 512, 1000)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (N, 1000) of pictures (N, 3, 224, 224)."""

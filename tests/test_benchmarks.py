@@ -98,6 +98,16 @@ def test_the_bar_is_held_against_what_it_names(record: Any) -> None:
     assert record.Figure("", "ms", runs).met is None
     assert record.Figure("", "ms", runs, 5.0).met is False
     assert record.Figure("", "ms", runs, 5.0, "median").met is True
+    assert record.Figure("", "MB", runs, 9.0, "max").met is True
+
+
+def test_what_should_be_large_must_reach_its_bar(record: Any) -> None:
+    runs = tuple(float(v) for v in range(1, 21))
+    assert record.Figure("", "×", runs, 2.0, "p5").p5 == 2.0
+    assert record.Figure("", "×", runs, 2.0, "p5").met is True
+    assert record.Figure("", "×", runs, 2.5, "p5").met is False
+    found = record.Figure("", "×", runs, 2.5, "p5").as_json()
+    assert record.verdict(found) == "p5 ≥ 2.5 ×: MISSED"
 
 
 def test_report_fills_in_the_table_again_and_again(
