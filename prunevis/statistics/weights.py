@@ -201,7 +201,7 @@ def flat_weights(weight: Tensor) -> np.ndarray:
 
 
 def pieces(values: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield float64 pieces that stay in a processor's cache: several times faster than one array."""
+    """Yield float64 pieces that fit a processor's cache: several times faster than one array."""
     for start in range(0, values.size, PIECE):
         yield values[start : start + PIECE].astype(np.float64)
 
