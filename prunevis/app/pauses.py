@@ -5,15 +5,16 @@ from __future__ import annotations
 import threading
 import time
 
-from prunevis.session.jobs import BACKGROUND, Worker
+from prunevis.session.jobs import BACKGROUND, REFINE, Worker
 
-#: Seconds after the last move in which the curve is not filled in. The browser often shares the
-#: machine with Python: with every core busy a frame comes twice as late.
+#: Seconds after the last move in which first estimates are made no better and the curve is not
+#: filled in: the next move would wait for the step under way, and the browser often shares the
+#: machine with Python. With every core busy a frame comes twice as late.
 REST = 0.25
 
 
 class Pauses:
-    """Holds the background sweep back while nobody looks and while the slider moves.
+    """Holds the sweep back while nobody looks, and whatever can wait while the slider moves.
 
     Parameters
     ----------
@@ -72,5 +73,6 @@ class Pauses:
                 self._tell()
 
     def _tell(self) -> None:
-        free = self._looked_at and self._timer is None
-        self._worker.pause(*([] if free else [BACKGROUND]))
+        moving = [REFINE, BACKGROUND] if self._timer is not None else []
+        unseen = [] if self._looked_at else [BACKGROUND]
+        self._worker.pause(*moving, *unseen)

@@ -8,7 +8,7 @@ import pytest
 
 from prunevis.app import pauses
 from prunevis.app.pauses import REST, Pauses
-from prunevis.session.jobs import BACKGROUND
+from prunevis.session.jobs import BACKGROUND, REFINE
 
 
 class Timers:
@@ -57,16 +57,16 @@ def test_the_sweep_rests_until_a_while_after_the_last_move(timers):
     assert worker.paused == ()
     for _ in range(20):
         held.moved()
-        assert worker.paused == (BACKGROUND,)
+        assert worker.paused == (REFINE, BACKGROUND)
         timers.wait(0.05)
     assert len(timers.waiting) == 1  # one timer, however many moves
     timers.wait(REST - 0.06)
-    assert worker.paused == (BACKGROUND,)
+    assert worker.paused == (REFINE, BACKGROUND)
     timers.wait(0.02)
     assert worker.paused == ()
     assert timers.waiting == []
     held.moved()
-    assert worker.paused == (BACKGROUND,)
+    assert worker.paused == (REFINE, BACKGROUND)
 
 
 def test_nobody_looks_nothing_is_swept_whatever_moves(timers):
@@ -78,7 +78,7 @@ def test_nobody_looks_nothing_is_swept_whatever_moves(timers):
     assert worker.paused == (BACKGROUND,)
     held.moved()
     held.views(1)
-    assert worker.paused == (BACKGROUND,)  # still moving
+    assert worker.paused == (REFINE, BACKGROUND)  # still moving
     timers.wait(REST)
     assert worker.paused == ()
     held.views(None)
