@@ -15,7 +15,7 @@ import torch
 from prunevis.graph.layers import LayerInfo
 from prunevis.session.jobs import SOON
 from prunevis.session.state import Session, Stage
-from prunevis.statistics import most_similar_pairs, unit_rows, weight_cosine
+from prunevis.statistics import cosine_steps, most_similar_pairs, unit_rows
 
 if TYPE_CHECKING:
     from prunevis.app.explorer import Explorer
@@ -100,9 +100,13 @@ def redundancy(
     kinds = []
     rows = unit_rows(stage.graph, layer, stage.model.get_parameter(layer.weight).detach())
     yield
-    by_weights = weight_cosine(rows)
+    by_weights = yield from cosine_steps(rows)
     kinds.append(
-        _kind("weights", "By their weights", by_weights, "cosine of incoming weights", theme)
+        (
+            yield from _kind(
+                "weights", "By their weights", by_weights, "cosine of incoming weights", theme
+            )
+        )
     )
     yield
     reason, matrix = "Watching the neurons on training images...", None
@@ -125,20 +129,25 @@ def redundancy(
             }
         )
     else:
-        kinds.append(_kind("activations", "By what they answer", matrix, text, theme))
+        kinds.append((yield from _kind("activations", "By what they answer", matrix, text, theme)))
     return {"layer": layer.name, "kinds": kinds}
 
 
-def _kind(name: str, label: str, matrix: torch.Tensor, text: str, theme: str) -> dict[str, Any]:
+def _kind(
+    name: str, label: str, matrix: torch.Tensor, text: str, theme: str
+) -> Generator[None, None, dict[str, Any]]:
     from prunevis import plots
 
     ax = plots.similarity_matrix(matrix, title="", theme=theme)
+    yield
     pairs = most_similar_pairs(matrix, PAIRS)
+    alt = plots.alt.similarity_matrix(matrix)
+    yield
     return {
         "name": name,
         "label": label,
         "png": _png(ax),
-        "alt": plots.alt.similarity_matrix(matrix),
+        "alt": alt,
         "reason": None,
         "text": text,
         "pairs": [{"a": p.a, "b": p.b, "value": round(p.value, 4)} for p in pairs],

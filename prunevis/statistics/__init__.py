@@ -9,7 +9,12 @@ from prunevis.statistics.positions import (
     unit_cut_table,
 )
 from prunevis.statistics.records import ActivationStatistics, Statistics, StatisticsProgress
-from prunevis.statistics.similarity import SimilarPair, most_similar_pairs, weight_cosine
+from prunevis.statistics.similarity import (
+    SimilarPair,
+    cosine_steps,
+    most_similar_pairs,
+    weight_cosine,
+)
 from prunevis.statistics.weights import (
     Histogram,
     WeightSummary,
@@ -29,6 +34,7 @@ __all__ = [
     "WeightSummary",
     "collect_statistics",
     "collect_steps",
+    "cosine_steps",
     "count_within",
     "cut_table",
     "first_position",

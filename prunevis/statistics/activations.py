@@ -7,6 +7,7 @@ feature map counts as a sample.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +25,8 @@ from prunevis.statistics.sums import LayerSums
 #: Most answers of units that a batch holds at once, all layers together: it bounds memory
 #: (8 MiB in float64) and the time of a step (20 to 50 ms on one idle core).
 BATCH_ANSWERS = 2**20
+#: Seconds of work on a batch between two yields.
+STEP = 0.03
 
 
 def collect_statistics(
@@ -96,7 +99,7 @@ def collect_steps(
     correlation: bool = True,
     seed: int = 0,
 ) -> Iterator[StatisticsProgress]:
-    """Do the same batch by batch; yield after each one, with the outcome in the last.
+    """Do the same batch by batch; yield after each one at least, with the outcome in the last.
 
     Close the generator to cancel. Parameters and errors as for `collect_statistics`.
     """
@@ -119,7 +122,12 @@ def collect_steps(
         inputs = examples.inputs[chosen.to(examples.inputs.device)]
         # Popped one by one, so that a layer's memory is free before the next one is worked on.
         found = dict(observe(model, graph, inputs))
+        begin = time.perf_counter()
         for name in list(found):
+            if time.perf_counter() - begin > STEP:
+                # one picture through a large network: what its layers answer is more than one step
+                yield StatisticsProgress(start, total, None)
+                begin = time.perf_counter()
             if name not in sums:
                 sums[name] = LayerSums(graph.layers[name], num_top, correlation, seed)
             sums[name].add(found.pop(name), chosen)

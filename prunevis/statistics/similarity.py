@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,9 @@ from prunevis.errors import SpecError
 
 #: Most units of a layer for which a (units, units) matrix is made: 16 MiB a layer in float32.
 MAX_UNITS = 2048
+
+#: Multiply-adds of a step, about 20 ms on one core.
+STEP_MACS = 300_000_000
 
 #: A unit whose standard deviation is below this share of its own size varies by rounding alone
 #: (float32 resolves 1e-7), so it counts as constant.
@@ -68,10 +72,25 @@ def weight_cosine(rows: Tensor) -> Tensor:
     refusal = too_many_units(int(rows.shape[0]))
     if refusal:
         raise SpecError(refusal, where="weight_cosine")
+    steps = cosine_steps(rows)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
+
+
+def cosine_steps(rows: Tensor) -> Generator[None, None, Tensor]:
+    """Do the same in steps of some tens of milliseconds; the matrix is what is returned."""
     wide = rows.detach().double()
     norm = wide.norm(dim=1)
     unit = wide / torch.where(norm > 0, norm, torch.ones_like(norm))[:, None]
-    return _symmetric(unit @ unit.T)
+    at_once = max(1, STEP_MACS // max(1, unit.numel()))
+    parts = []
+    for part in unit.split(at_once):
+        parts.append(part @ unit.T)
+        yield
+    return _symmetric(torch.cat(parts) if parts else unit @ unit.T)
 
 
 def is_constant(mean: Tensor, variance: Tensor) -> Tensor:
@@ -121,13 +140,17 @@ def most_similar_pairs(matrix: Tensor, k: int) -> list[SimilarPair]:
     list of SimilarPair
         Ties in the order of (a, b).
     """
-    upper = torch.triu_indices(*matrix.shape, offset=1, device=matrix.device)
-    values = matrix[upper[0], upper[1]]
-    best = values.abs().sort(descending=True, stable=True).indices[: max(0, k)]
-    return [
-        SimilarPair(int(a), int(b), float(value))
-        for a, b, value in zip(upper[0, best], upper[1, best], values[best], strict=True)
-    ]
+    units = int(matrix.shape[0])
+    k = max(0, min(k, units * (units - 1) // 2))
+    if not k:
+        return []
+    # of two million pairs only those that can be among the first k are sorted
+    strength = matrix.abs()
+    strength[torch.ones_like(strength, dtype=torch.bool).tril()] = -1.0
+    least = strength.flatten().topk(k).values[-1]
+    where = (strength >= least).nonzero()
+    best = strength[where[:, 0], where[:, 1]].sort(descending=True, stable=True).indices[:k]
+    return [SimilarPair(a, b, float(matrix[a, b])) for a, b in where[best].tolist()]
 
 
 def _symmetric(matrix: Tensor) -> Tensor:
