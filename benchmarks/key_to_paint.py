@@ -81,19 +81,15 @@ def drag(page: Any, seconds: float) -> tuple[list[float], float]:
     box = slider.bounding_box()
     y = box["y"] + box["height"] / 2
     left, right = box["x"] + 0.1 * box["width"], box["x"] + 0.9 * box["width"]
-    # more than a percent at a time, so that every move is one to another position
-    step = 0.013 * box["width"]
     page.mouse.move(left, y)
     page.mouse.down()
     begin = page.evaluate("() => { probe.changes.length = 0; return performance.now(); }")
-    x = left
+    there, back = right, left
     while page.evaluate("() => performance.now()") - begin < 1000 * seconds:
-        # the question above is a round trip to the browser: ask it after a few moves
-        for _ in range(8):
-            if not left <= x + step <= right:
-                step = -step
-            x += step
-            page.mouse.move(x, y)
+        # more than a percent a move, so that each is one to another position; the next one is sent
+        # as soon as the browser has dealt with the last
+        page.mouse.move(there, y, steps=60)
+        there, back = back, there
     finish, changes = page.evaluate("() => [performance.now(), probe.changes]")
     page.mouse.up()
     gaps = [after - before for before, after in pairwise(changes)]

@@ -15,15 +15,16 @@ from torch import nn
 
 from prunevis.app import views
 from prunevis.app.figures import Figures
+from prunevis.app.pauses import Pauses
 from prunevis.app.sources import source, zoo_models
 from prunevis.errors import SpecError
 from prunevis.session.controller import Controller
-from prunevis.session.jobs import BACKGROUND, LONG
+from prunevis.session.jobs import LONG
 from prunevis.session.state import Session
 from prunevis.widgets.page import Page
 
 #: Slices are published at most this often, in seconds.
-PUBLISH_EVERY = 0.08
+PUBLISH_EVERY = 0.1
 
 #: Which slices a change of the session makes stale.
 STALE: dict[str, tuple[str, ...]] = {
@@ -91,8 +92,8 @@ class Explorer:
         # counting views lets the background sweep rest while nobody looks
         self.page._view_count = 0
         self.page.observe(self._on_views, "_view_count")
+        self.pauses = Pauses(self.controller.worker, threaded=threaded)
         if threaded:
-            self.controller.worker.pause(BACKGROUND)
             self.controller.worker.start()
         self.controller.open(opened, example=example_input)
 
@@ -130,6 +131,7 @@ class Explorer:
 
     def close(self) -> None:
         """End the worker and the page."""
+        self.pauses.close()
         self.controller.worker.stop()
         self.page.close()
 
@@ -143,9 +145,10 @@ class Explorer:
         value = change["new"]
         if value != self._own_position:
             self.controller.worker.request(lambda: self.controller.move(value), "move")
+            self.pauses.moved()
 
     def _on_views(self, change: Any) -> None:
-        self.controller.worker.pause(*([] if change["new"] else [BACKGROUND]))
+        self.pauses.views(change["new"])
 
     def _act(self, message: dict[str, Any]) -> None:
         action, controller = message["action"], self.controller
@@ -230,8 +233,8 @@ class Explorer:
             self._own_position = None
 
     def _moving(self) -> bool:
-        # a newer position is on its way from the browser
-        return self.controller.worker.asked("move")
+        # a newer position is on its way from the browser; in this order, as it is asked for last
+        return self.page.arriving or self.controller.worker.asked("move")
 
     def _between(self) -> bool:
         """Whether another network has come and its table has not."""

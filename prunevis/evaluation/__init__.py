@@ -3,7 +3,9 @@
 from prunevis.evaluation.engine import Engine
 from prunevis.evaluation.estimate import AccuracyEstimate, Sampler, Stream, estimate_accuracy
 from prunevis.evaluation.exact import Evaluation, evaluate, evaluate_steps
+from prunevis.evaluation.metrics import MetricEstimate, estimate
 from prunevis.evaluation.oneshot import Pruned, prune
+from prunevis.evaluation.references import Reference
 from prunevis.evaluation.sensitivity import Sensitivity, sensitivity, sensitivity_steps
 from prunevis.evaluation.storage import (
     Storage,
@@ -18,7 +20,9 @@ __all__ = [
     "AccuracyEstimate",
     "Engine",
     "Evaluation",
+    "MetricEstimate",
     "Pruned",
+    "Reference",
     "Sampler",
     "Sensitivity",
     "Storage",
@@ -29,6 +33,7 @@ __all__ = [
     "blocks",
     "coarse_to_fine",
     "compressed_bytes",
+    "estimate",
     "estimate_accuracy",
     "evaluate",
     "evaluate_steps",

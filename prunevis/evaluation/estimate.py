@@ -1,23 +1,21 @@
 """Anytime accuracy: honest first answers whose interval shrinks until they are exact.
 
-The accuracy of a reference model (usually the dense one) is known image by image. A pruned
-candidate mostly gives the same answers, and where it does not, the reference was rarely sure. So
-the images are divided into strata by the reference's margin, and the candidate is run on more of
-those where the margin is small. What is counted are flips: answers that are now right and were
-wrong, or the reverse. Because no stratum holds both right and wrong answers of the reference, this
-*is* the paired estimate: reference accuracy plus mean change.
+What a related model answers is known image by image: the dense model, or positions nearby that are
+already exact. A candidate mostly gives the same answers, and where it does not, the reference was
+rarely sure. So images are divided into strata by the reference's margin, and more of those are run
+where flips are likely: answers whose correctness is not the anticipated one. Because in no stratum
+both right and wrong answers are anticipated, counting flips *is* the paired estimate: the
+reference's accuracy plus the mean change.
 
-How many images each stratum gets is decided from margins alone, before the candidate is looked at:
-half by size, half by Neyman's rule with an anticipated flip rate. The half by size is what makes
-the estimate safe where pruning has destroyed the model: its variance is at most twice that of a
-plain sample of as many images whatever the flips, so there is no second sample to fall back to.
-Measured with 1,024 of 10,000 Fashion-MNIST images: 4 to 20 times narrower than the plain interval
-where pruning costs less than a point, 1.5 times at 8 points, at most 1.15 times as wide at 30 to
-60. Without a reference the sample is the plain one.
+How likely flips are is learned from the images run so far. Not from their flips, which are few, but
+from how far their margins moved, which every image shows (`FlipDesign.expected`). The same figure
+plans which images come next (`sampling.py`) and says what zero observed flips mean for the interval
+(`intervals.net_flips`). Where pruning has destroyed the model margins move far everywhere, and the
+plan becomes the plain sample by itself; a share of images is spread evenly whatever the plan. So
+there is no second estimator to fall back to, which would have to be chosen by the outcomes that it
+is judged by. Without a reference the sample is the plain one.
 
-All images are put in one order, drawn once, of which *every* prefix is such a stratified sample. An
-estimate only ever extends, a chunk is one contiguous batch, and the last estimate is the exact
-figure.
+An estimate only ever extends, and the last one is the exact figure.
 """
 
 from __future__ import annotations
@@ -28,24 +26,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from prunevis.data import Examples
-from prunevis.errors import DataError, SpecError
+from prunevis.errors import SpecError
 from prunevis.evaluation.exact import Evaluation, Outcomes, examples_of
 from prunevis.evaluation.inference import BatchSizer, Classifier, Predictor
-from prunevis.evaluation.intervals import stratified, wilson
-
-#: Strata of the reference's right answers: shares that double, smallest margin first.
-RIGHT_STRATA = (1, 2, 4, 8, 16)
-#: Strata of its wrong answers, smallest margin first.
-WRONG_STRATA = (1, 1)
-#: Share of the images that is spread by size of the stratum; the rest goes by Neyman's rule.
-EVEN_SHARE = 0.5
-#: The anticipated flip rate is ``0.5 exp(-|margin| / (REACH * median |margin|))``.
-REACH = 0.2
-#: Most bytes of inputs that are copied into the order of sampling; beyond, batches are gathered.
-COPY_BUDGET = 512 * 1024**2
+from prunevis.evaluation.references import Reference, as_reference, check_total
+from prunevis.evaluation.sampling import FlipDesign, Strata
+from prunevis.evaluation.tallies import FlipTally, PlainTally
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +62,12 @@ class AccuracyEstimate:
     total: int
     exact: bool
 
+    @staticmethod
+    def of(value: float, low: float, high: float, seen: int, total: int) -> AccuracyEstimate:
+        """Return a number of right answers, with its interval, as an estimate of `total`."""
+        low, value, high = (min(1.0, max(0.0, x / total)) for x in (low, value, high))
+        return AccuracyEstimate(value, low, high, seen, total, seen == total)
+
     @property
     def half_width(self) -> float:
         """Half of the interval's width, in [0, 0.5]."""
@@ -86,86 +82,31 @@ class AccuracyEstimate:
         )
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class SamplingOrder:
-    """The order in which images are run.
-
-    Attributes
-    ----------
-    order
-        int64, shape (N,): a permutation of the images.
-    stratum
-        int64, shape (N,): the stratum of each image, in that order.
-    sizes
-        int64 array, shape (H,): images in each stratum. A single one: a plain sample.
-    known_right
-        bool array, shape (H,): whether the reference is right on the stratum; False if plain.
-    """
-
-    order: Tensor
-    stratum: Tensor
-    sizes: np.ndarray[Any, Any]
-    known_right: np.ndarray[Any, Any]
-
-    @staticmethod
-    def plain(total: int, seed: int = 0) -> SamplingOrder:
-        """Return a random order of `total` images."""
-        order = torch.randperm(total, generator=torch.Generator().manual_seed(seed))
-        zeros = torch.zeros(total, dtype=torch.int64)
-        return SamplingOrder(order, zeros, np.array([total]), np.array([False]))
-
-    @staticmethod
-    def stratified(reference: Outcomes, seed: int = 0) -> SamplingOrder:
-        """Return an order whose every prefix is a sample stratified by `reference`'s margin."""
-        generator = torch.Generator().manual_seed(seed)
-        size = reference.margin.double().abs()
-        finite = size[torch.isfinite(size)]
-        scale = float(finite.median()) * REACH if finite.numel() else 0.0
-        flip = 0.5 * torch.exp(-size / max(scale, 1e-12))
-        strata: list[Tensor] = []
-        known: list[bool] = []
-        for right, shares in ((False, WRONG_STRATA), (True, RIGHT_STRATA)):
-            members = (reference.correct == right).nonzero().flatten()
-            members = members[size[members].argsort(stable=True)]
-            edges = np.round(np.cumsum(shares) / np.sum(shares) * len(members)).astype(int)
-            parts = [p for p in torch.tensor_split(members, edges[:-1].tolist()) if len(p)]
-            strata += parts
-            known += [right] * len(parts)
-        spread = torch.stack([(flip[s] * (1 - flip[s])).mean().sqrt() for s in strata])
-        sizes = torch.tensor([len(s) for s in strata], dtype=torch.float64)
-        neyman = sizes * spread.clamp_min(1e-6)
-        rate = EVEN_SHARE * sizes / sizes.sum() + (1 - EVEN_SHARE) * neyman / neyman.sum()
-        # The j-th image of a stratum is due once the sample holds (j + 1/2) / rate images. The
-        # first of each is due at once, so that no stratum stays unseen.
-        due = [(torch.arange(len(s)) + 0.5) / r for s, r in zip(strata, rate, strict=True)]
-        for times in due:
-            times[0] = 0.0
-        ranks = torch.cat(due).argsort(stable=True)
-        shuffled = [s[torch.randperm(len(s), generator=generator)] for s in strata]
-        index = torch.cat([torch.full((len(s),), h) for h, s in enumerate(strata)])
-        return SamplingOrder(
-            torch.cat(shuffled)[ranks],
-            index[ranks],
-            sizes.to(torch.int64).numpy(),
-            np.array(known),
-        )
-
-
 class Sampler:
-    """Examples in the order of sampling, made once and shared by all candidates.
+    """Examples and what is known about them, shared by all candidates with the same reference.
+
+    Making one costs a few milliseconds; nothing of the inputs is copied.
 
     Parameters
     ----------
     data
         As for `evaluate`.
     baseline
-        The reference: an `Evaluation` of a related model on the same data. None: a plain sample.
+        What is known: an `Evaluation` of a related model on the same data, or a `Reference` made
+        of several (`Reference.nearest`). None: a plain sample.
     seed
         Of the order.
     device
         Where inputs are moved to; None for the device of each model.
     sizer
         Chooses batch sizes, and learns across candidates; None for steps of about 30 ms.
+
+    Attributes
+    ----------
+    examples, total
+        The data, and how many there are.
+    baseline, reference
+        As given, if it is an `Evaluation`; and as it is used.
 
     Raises
     ------
@@ -176,41 +117,29 @@ class Sampler:
     def __init__(
         self,
         data: Any,
-        baseline: Evaluation | None = None,
+        baseline: Evaluation | Reference | None = None,
         *,
         seed: int = 0,
         device: torch.device | str | None = None,
         sizer: BatchSizer | None = None,
     ) -> None:
         self.examples: Examples = examples_of(data)
-        self.baseline = baseline
+        self.baseline = baseline if isinstance(baseline, Evaluation) else None
+        self.reference = None if baseline is None else as_reference(baseline)
         self.device = device
         self.sizer = sizer or BatchSizer(first=64)
         self.total = self.examples.count
         self.num_classes = int(self.examples.targets.max()) + 1
-        if baseline is None:
-            self.sampling = SamplingOrder.plain(self.total, seed)
+        if self.reference is None:
+            self.design: FlipDesign | Strata = Strata.of([np.arange(self.total)], seed)
         else:
-            if baseline.total != self.total:
-                raise DataError(
-                    "The baseline was measured on other data.",
-                    expected=f"{self.total:,} examples",
-                    got=f"{baseline.total:,}",
-                    fix="Pass baseline=evaluate(model, data) of the same data.",
-                )
-            self.sampling = SamplingOrder.stratified(baseline.examples, seed)
-        self._copy: Tensor | None = None
-        if self.examples.inputs.nbytes <= COPY_BUDGET:
-            copy = self.examples.inputs[self.sampling.order.to(self.examples.inputs.device)]
-            self._copy = copy if device is None else copy.to(device)
-        self.targets = self.examples.targets.cpu()[self.sampling.order]
+            check_total(self.reference.total, self.total)
+            self.design = FlipDesign.of(self.reference, seed)
 
-    def inputs(self, part: slice) -> Tensor:
-        """Return the inputs at the places `part` of the order, shape (n, ...)."""
-        if self._copy is not None:
-            return self._copy[part]
-        where = self.sampling.order[part].to(self.examples.inputs.device)
-        return self.examples.inputs[where]
+    def inputs(self, images: NDArray[np.int64]) -> Tensor:
+        """Return the inputs of these images, shape (n, ...)."""
+        inputs = self.examples.inputs
+        return inputs[torch.from_numpy(images).to(inputs.device)]
 
     def stream(self, model: Classifier) -> Stream:
         """Return a `Stream` of estimates for `model`."""
@@ -225,22 +154,37 @@ class Stream:
     Parameters
     ----------
     sampler
-        The examples and their order.
+        The examples and what is known about them.
     model
         A module or a callable, as for `evaluate`.
+
+    Attributes
+    ----------
+    seen
+        Images run so far.
+    estimate
+        The newest one; None before the first step.
+    tally
+        What was seen; a `Course` of several says which images are due for all of them.
+    predict
+        Gives checked logits of the model.
     """
 
     def __init__(self, sampler: Sampler, model: Classifier) -> None:
         self.sampler = sampler
-        self.seen = 0
         self.estimate: AccuracyEstimate | None = None
         self._outcomes = Outcomes.empty(sampler.total)
         self.predict = Predictor(
             model, sampler.num_classes, device=sampler.device, sizer=sampler.sizer
         )
         self._num_outputs = 0
-        strata = len(sampler.sampling.sizes)
-        self._right, self._drawn = np.zeros(strata), np.zeros(strata)
+        design = sampler.design
+        self.tally = FlipTally(design) if isinstance(design, FlipDesign) else PlainTally(design)
+
+    @property
+    def seen(self) -> int:
+        """Images run so far."""
+        return self.tally.seen
 
     @property
     def done(self) -> bool:
@@ -255,29 +199,23 @@ class Stream:
         ModelError, DataError, NonFiniteError
             As `evaluate`.
         """
-        sampler = self.sampler
-        count = min(sampler.sizer.size, sampler.total - self.seen)
-        count = count if limit is None else min(count, limit)
-        if count > 0:
-            self.add(self.predict(sampler.inputs(slice(self.seen, self.seen + count))))
+        wanted = self.sampler.sizer.size if limit is None else min(limit, self.sampler.sizer.size)
+        for images in self.tally.batches(wanted):
+            self.estimate = self.add(self.predict(self.sampler.inputs(images)))
         assert self.estimate is not None, "a step needs a limit of at least 1"
         return self.estimate
 
     def add(self, logits: Tensor) -> AccuracyEstimate:
-        """Take the logits (n, classes) of the next `n` images of the order; return the estimate.
+        """Take the logits (n, classes) of the images that are due; return the estimate.
 
         They come from `predict`, or from whoever computed and checked them in another way.
         """
-        sampler, design = self.sampler, self.sampler.sampling
-        part = slice(self.seen, self.seen + int(logits.shape[0]))
+        tally, targets = self.tally, self.sampler.examples.targets
+        where = torch.from_numpy(tally.newest[0])
         self._num_outputs = int(logits.shape[1])
-        correct = self._outcomes.write(design.order[part], logits, sampler.targets[part])
-        strata = len(design.sizes)
-        self._drawn += torch.bincount(design.stratum[part], minlength=strata).numpy()
-        right = torch.bincount(design.stratum[part][correct], minlength=strata)
-        self._right += right.numpy()
-        self.seen = part.stop
-        self.estimate = self._current()
+        correct = self._outcomes.write(where, logits, targets[where.to(targets.device)])
+        tally.record(correct.numpy(), self._outcomes.margin[where].numpy())
+        self.estimate = AccuracyEstimate.of(*tally.interval(), tally.seen, tally.total)
         return self.estimate
 
     def evaluation(self) -> Evaluation:
@@ -290,21 +228,6 @@ class Stream:
             )
         targets = self.sampler.examples.targets
         return Evaluation.of(self._outcomes, targets, self._num_outputs)
-
-    def _current(self) -> AccuracyEstimate:
-        total, design = self.sampler.total, self.sampler.sampling
-        if self.done:
-            exact = int(self._right.sum()) / total
-            return AccuracyEstimate(exact, exact, exact, total, total, True)
-        if len(design.sizes) == 1:
-            right = int(self._right.sum())
-            value = right / self.seen
-            low, high = wilson(right, self.seen, population=total)
-        else:
-            flips = np.where(design.known_right, self._drawn - self._right, self._right)
-            parts = stratified(flips, self._drawn, design.sizes, design.known_right)
-            value, low, high = (min(1.0, max(0.0, float(x) / total)) for x in parts)
-        return AccuracyEstimate(value, low, high, self.seen, total, False)
 
 
 def stage_sizes(total: int, sizes: Sequence[int] | None = None) -> tuple[int, ...]:
@@ -334,7 +257,7 @@ def estimate_accuracy(
     model: Classifier,
     data: Any,
     *,
-    baseline: Evaluation | None = None,
+    baseline: Evaluation | Reference | None = None,
     sizes: Sequence[int] | None = None,
     seed: int = 0,
     device: torch.device | str | None = None,
@@ -346,8 +269,9 @@ def estimate_accuracy(
     model, data, device
         As for `evaluate`.
     baseline
-        `Evaluation` of a related model (usually the unpruned one) on the same data. Where the two
-        mostly agree the same interval needs several times fewer images.
+        `Evaluation` of a related model (usually the unpruned one) on the same data, or a
+        `Reference` made of the nearest that are known. Where the two mostly agree the same interval
+        needs many times fewer images.
     sizes
         Images behind each estimate; None for 128, 256, 512, ... All images always come last.
     seed
@@ -372,8 +296,7 @@ def estimate_accuracy(
         stream = sampler.stream(model)
         for size in stages:
             while stream.seen < size:
-                stream.step(size - stream.seen)
-            if stream.estimate is not None:
-                yield stream.estimate
+                estimate = stream.step(size - stream.seen)
+            yield estimate
 
     return estimates()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from prunevis.evaluation.engine import TOLERANCE, Engine
@@ -13,6 +15,7 @@ from prunevis.evaluation.inference import evaluation_mode
 from prunevis.evaluation.pace import threads
 from prunevis.evaluation.program import Program
 from prunevis.evaluation.recording import NotRecordable, Recording
+from prunevis.evaluation.tallies import Course
 from prunevis.pruning.masking import candidate
 from prunevis.pruning.plan import PruningPlan
 from prunevis.pruning.workspace import Workspace
@@ -52,6 +55,7 @@ class Together:
         self._workspace = workspace
         self.streams: list[Stream] = []
         self._models: list[nn.Module] = []
+        self._course: Course | None = None
         self._program: tuple[int, Program] | None = None
         self._plain = False
 
@@ -76,9 +80,11 @@ class Together:
             self._models.append(model)
             self.streams.append(self.sampler.stream(model))
         limit = total if limit is None else min(limit, total)
-        while (seen := self.streams[-1].seen) < limit:
-            size = self.engine.way.batch if first is None or seen else first
-            yield from self._batch(slice(seen, min(seen + size, limit)))
+        course = self._course = self._course or Course([s.tally for s in self.streams])
+        while course.seen < limit:
+            size = self.engine.way.batch if first is None or course.seen else first
+            images = course.take(min(size, limit - course.seen))
+            yield from self._batch(images, last=course.seen == total)
 
     def _candidate(self, plan: PruningPlan) -> nn.Module:
         engine, workspace = self.engine, self._workspace
@@ -90,12 +96,12 @@ class Together:
         self._plain = True
         return workspace.candidate(engine.model, plan)
 
-    def _batch(self, part: slice) -> Steps:
-        inputs = self.sampler.inputs(part).to(self.sampler.device or self.engine.device)
-        count = part.stop - part.start
+    def _batch(self, images: NDArray[np.int64], *, last: bool) -> Steps:
+        inputs = self.sampler.inputs(images).to(self.sampler.device or self.engine.device)
+        count = len(images)
         if self._program is not None and self._program[0] == count and not self._plain:
-            yield from self._run(self._program[1], part, inputs)
-        elif count == self.engine.way.batch and part.stop < self.sampler.total and not self._plain:
+            yield from self._run(self._program[1], torch.from_numpy(images), inputs)
+        elif count == self.engine.way.batch and not last and not self._plain:
             # worth writing down: the same size comes again
             yield from self._record(inputs)
         else:
@@ -137,9 +143,8 @@ class Together:
         recordings.append(found)
         return self.streams[number].predict.checked(found.value, inputs)
 
-    def _run(self, program: Program, part: slice, inputs: Tensor) -> Steps:
+    def _run(self, program: Program, examples: Tensor, inputs: Tensor) -> Steps:
         kept, frontier = self.engine.kept, program.frontier
-        examples = self.sampler.sampling.order[part]
         before = kept.get(frontier, examples)
         found: dict | None = {} if before is None and kept.wants(frontier) else None
         for number, logits in enumerate(self._outputs(program, inputs, before, found)):

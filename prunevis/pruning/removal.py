@@ -13,7 +13,7 @@ from prunevis.errors import ModelError, SpecError
 from prunevis.graph.checks import check_model
 from prunevis.graph.coupling import is_only_output
 from prunevis.graph.layers import ModelGraph
-from prunevis.pruning.trial import check_evaluation, check_training
+from prunevis.pruning.trial import check_evaluation, check_training, masked_output
 
 if TYPE_CHECKING:
     from prunevis.pruning.plan import PruningPlan
@@ -91,9 +91,11 @@ def remove_units(
     _check_same(model, graph)
     positions = _positions(graph, chosen)
     with torch.no_grad():
+        # masked first: its tensors are gone again before the smaller ones are made
+        expected = masked_output(model, graph, positions) if check else None
         smaller = _shrunk(model, positions)
         if check:
-            check_evaluation(model, smaller, graph, positions)
+            check_evaluation(smaller, graph, expected)
             check_training(smaller, graph)
     return smaller
 

@@ -46,19 +46,19 @@ def _inputs(model: nn.Module, graph: ModelGraph) -> Tensor:
     return torch.zeros(shape, dtype=graph.input_dtype, device=device)
 
 
-def check_evaluation(
-    model: nn.Module,
-    smaller: nn.Module,
-    graph: ModelGraph,
-    positions: Mapping[tuple[str, int], Tensor],
-) -> None:
-    """Raise `ModelError` unless the smaller network gives what the masked one gives."""
-    inputs = _inputs(model, graph)
-    got = _run(smaller, graph, inputs, training=False)
+def masked_output(
+    model: nn.Module, graph: ModelGraph, positions: Mapping[tuple[str, int], Tensor]
+) -> Any:
+    """Return what the masked network gives for two random examples."""
     masked = {**_buffers(model), **masked_tensors(model, positions)}
     with untouched(model):
         torch.manual_seed(0)
-        expected = functional_call(model, masked, (inputs,))
+        return functional_call(model, masked, (_inputs(model, graph),))
+
+
+def check_evaluation(smaller: nn.Module, graph: ModelGraph, expected: Any) -> None:
+    """Raise `ModelError` unless the smaller network gives the `masked_output`."""
+    got = _run(smaller, graph, _inputs(smaller, graph), training=False)
     if not isinstance(got, Tensor) or not isinstance(expected, Tensor):
         return
     if got.shape != expected.shape or not bool(torch.isfinite(expected).all()):

@@ -20,7 +20,7 @@ from prunevis.evaluation import AccuracyEstimate, Evaluation, Together
 from prunevis.pruning import check_sparsity
 from prunevis.session import choices, measuring, tuning
 from prunevis.session.instruments import Instruments
-from prunevis.session.jobs import BACKGROUND, LONG, NOW, SOON, Worker
+from prunevis.session.jobs import BACKGROUND, LONG, NOW, REFINE, SOON, Worker
 from prunevis.session.opening import measure_baseline, open_network
 from prunevis.session.state import (
     FineTuning,
@@ -201,7 +201,7 @@ class Controller:
             self.worker.cancel("estimate")
         small = table.stage.costs.base_bytes <= measuring.MOST_TO_COMPRESS
         if small and self.curves.size(table, index) is None:
-            self.worker.submit("compress", lambda: measuring.compress(self, table, index), SOON)
+            self.worker.submit("compress", lambda: measuring.compress(self, table, index), REFINE)
         if not self.worker.running("sweep") and not self.curves.complete(table):
             self.worker.submit("sweep", lambda: measuring.sweep(self, table), BACKGROUND)
         self.show_status()

@@ -21,8 +21,9 @@ from typing import Any
 
 Steps = Generator[Any, None, Any]
 
-#: Priorities, the smaller the sooner.
-NOW, SOON, LONG, BACKGROUND = 0, 1, 2, 3
+#: Priorities, the smaller the sooner: what a hand waits for, what makes it better, what a tab waits
+#: for, what takes its time, and what nobody has asked for.
+NOW, REFINE, SOON, LONG, BACKGROUND = 0, 1, 2, 3, 4
 
 
 @dataclass
@@ -80,7 +81,10 @@ class Worker:
             return any(waiting == name for waiting, _ in self._requests)
 
     def submit(self, name: str, start: Callable[[], Steps], priority: int = LONG) -> None:
-        """Start a job, in place of any job of the same name."""
+        """Start a job, in place of any job of the same name.
+
+        It changes its priority by yielding another.
+        """
         with self._lock:
             if self._stopped:
                 return
@@ -195,7 +199,9 @@ class Worker:
         try:
             if job.steps is None:
                 job.steps = job.start()
-            next(job.steps)
+            priority = next(job.steps)
+            if isinstance(priority, int):
+                job.priority = priority
         except BaseException as error:
             with self._lock:
                 if self._jobs.get(job.name) is job:

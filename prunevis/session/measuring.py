@@ -19,6 +19,7 @@ from prunevis.evaluation import (
 )
 from prunevis.pruning import rank_steps
 from prunevis.session import choices
+from prunevis.session.jobs import REFINE
 from prunevis.session.state import Scan, Status, Table
 from prunevis.statistics import collect_steps
 
@@ -70,7 +71,8 @@ def estimate(controller: Controller, table: Table, index: int) -> Steps:
     together = controller.together(table, [index])
     for _, found in together.steps(first=FIRST):
         controller.measured(table, index, found)
-        yield
+        # while the slider moves on, no step that only makes an answer better is in its way
+        yield REFINE
 
 
 def compress(controller: Controller, table: Table, index: int) -> Steps:

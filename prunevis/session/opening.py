@@ -37,7 +37,7 @@ def open_network(
     yield
     graph = trace(model, data.test.inputs[:1] if example is None else example)
     yield
-    graph = checked_units(model, graph)
+    graph = yield from checked_units(model, graph)
     yield
     own = on_device(model, controller.device)
     costs = costs_of(own, graph)
@@ -72,18 +72,23 @@ def costs_of(model: nn.Module, graph: ModelGraph) -> CostModel:
     return CostModel(graph, {name: count for name, count in zeros.items() if count})
 
 
-def checked_units(model: nn.Module, graph: ModelGraph) -> ModelGraph:
+def checked_units(model: nn.Module, graph: ModelGraph) -> Generator[None, None, ModelGraph]:
     """Return `graph` with a reason at each group whose units cannot really be taken out.
 
     A size that is written into a forward (`view(-1, 400)`) cannot be seen in a trace, so it is
-    found by trying: one unit of every group at once and, only if that fails, group by group.
+    found by trying: one unit of every group at once and, only if that fails, group by group, with a
+    yield after each.
     """
     free = [g for g in graph.groups.values() if g.reason is None and g.size > 1]
     kept = {group.name: torch.arange(1, group.size) for group in free}
     if not kept or _fails(model, graph, kept) is None:
         return graph
-    reasons = {name: _fails(model, graph, {name: units}) for name, units in kept.items()}
-    reasons = {name: reason for name, reason in reasons.items() if reason is not None}
+    reasons: dict[str, str] = {}
+    for name, units in kept.items():
+        yield
+        reason = _fails(model, graph, {name: units})
+        if reason is not None:
+            reasons[name] = reason
     groups = {
         name: replace(group, reason=reasons[name]) if name in reasons else group
         for name, group in graph.groups.items()

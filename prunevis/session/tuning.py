@@ -61,7 +61,7 @@ def apply_plan(controller: Controller, plan: PruningPlan) -> Generator[None, Non
     model = pruned_copy(stage, plan)
     graph = stage.graph
     if plan.granularity == "unit":
-        graph = checked_units(model, trace(model, data.test.inputs[:1]))
+        graph = yield from checked_units(model, trace(model, data.test.inputs[:1]))
     yield
     yield from _arrive(controller, in_words(plan), model, graph, plan)
 
@@ -156,7 +156,9 @@ def fine_tune(controller: Controller, plan: PruningPlan) -> Generator[None, None
     yield
     model = pruned_copy(stage, plan)
     weights = plan.granularity == "weight"
-    graph = stage.graph if weights else checked_units(model, trace(model, data.test.inputs[:1]))
+    graph = stage.graph
+    if not weights:
+        graph = yield from checked_units(model, trace(model, data.test.inputs[:1]))
     masks = held_masks(graph, model) if weights or stage.holds_zeros else {}
     yield
     before = None

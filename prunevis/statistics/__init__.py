@@ -1,18 +1,21 @@
 """What the numbers of a network look like: weights, activations, similarity of units."""
 
 from prunevis.statistics.activations import collect_statistics, collect_steps
+from prunevis.statistics.positions import (
+    cut_table,
+    first_position,
+    largest_gone,
+    position_table,
+    unit_cut_table,
+)
 from prunevis.statistics.records import ActivationStatistics, Statistics, StatisticsProgress
 from prunevis.statistics.similarity import SimilarPair, most_similar_pairs, weight_cosine
 from prunevis.statistics.weights import (
     Histogram,
     WeightSummary,
     count_within,
-    cut_table,
-    first_position,
-    position_table,
     summarize_weights,
     unit_axis,
-    unit_cut_table,
     unit_rows,
     weight_histogram,
 )
@@ -29,6 +32,7 @@ __all__ = [
     "count_within",
     "cut_table",
     "first_position",
+    "largest_gone",
     "most_similar_pairs",
     "position_table",
     "summarize_weights",

@@ -116,6 +116,8 @@ class Page(anywidget.AnyWidget):
     #: Checked by whoever observes it: what a browser sends may be anything.
     position: Any = traitlets.Any(0.0).tag(sync=True)
     watched = traitlets.Bool(False).tag(sync=True)
+    #: Whether a browser's state is being taken over: `position` may be new and nobody told of it.
+    arriving = False
 
     #: Slices that Python publishes.
     SLICES = (
@@ -138,7 +140,11 @@ class Page(anywidget.AnyWidget):
         """Take over what a browser may set; the slices go one way."""
         views = sync_data.get("_view_count")
         allowed = {"position"} | ({"_view_count"} if type(views) is int else set())
-        super().set_state({key: sync_data[key] for key in allowed & set(sync_data)})
+        self.arriving = True
+        try:
+            super().set_state({key: sync_data[key] for key in allowed & set(sync_data)})
+        finally:
+            self.arriving = False
 
     def listen(self, handler: Callable[[dict[str, Any]], None]) -> None:
         """Call `handler` with each message of the browser that is a dict with an action."""

@@ -10,6 +10,7 @@ import threading
 
 import pytest
 import torch
+from ipywidgets import DOMWidget
 from tiny_networks import TinyMLP, answered, assert_same, labelled, seeded, snapshot
 from torch import nn
 from torch.nn.utils import prune as torch_prune
@@ -257,6 +258,23 @@ def test_many_moves_are_one(visitor):
     visitor.run()
     assert seen == [0.39]
     assert visitor.page.position == 0.39
+
+
+def test_a_move_that_is_just_arriving_is_not_taken_back(visitor, monkeypatch):
+    """The worker may tell the page something while a browser's state is being taken over."""
+    visitor.slide(0.5)
+    page, taken = visitor.page, DOMWidget.set_state
+
+    def interrupted(self, state):
+        with self.hold_trait_notifications():
+            taken(self, state)
+            visitor.explorer._after_step(False)
+
+    monkeypatch.setattr(DOMWidget, "set_state", interrupted)
+    visitor.slide(0.7)
+    assert visitor.session.position == page.position == 0.7
+    assert page.arriving is False
+    assert not visitor.explorer._moving()
 
 
 def test_a_click_on_apply_takes_the_position_it_was_made_at(visitor):

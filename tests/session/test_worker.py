@@ -9,7 +9,7 @@ import weakref
 
 import pytest
 
-from prunevis.session.jobs import BACKGROUND, LONG, NOW, SOON, Worker
+from prunevis.session.jobs import BACKGROUND, LONG, NOW, REFINE, SOON, Worker
 
 WAIT = 20.0  # seconds until a hang is called one; nothing waits that long when all is well
 
@@ -499,3 +499,24 @@ def test_a_stopped_worker_keeps_nothing_alive(log):
     worker.stop()
     gc.collect()
     assert alive() is None
+
+
+def test_a_job_that_has_given_its_first_answer_lets_others_go_first():
+    done = []
+
+    def job(name, *priorities):
+        for priority in priorities:
+            done.append(name)
+            yield priority
+
+    worker = Worker(lambda name, error: None)
+    worker.submit("slider", lambda: job("slider", REFINE, None), NOW)
+    worker.submit("tab", lambda: job("tab", None, None), SOON)
+    worker.pause(REFINE)
+    worker.run_until_idle()
+    assert done == ["slider", "tab", "tab"]
+    assert worker.running("slider")
+    worker.pause()
+    worker.run_until_idle()
+    assert done == ["slider", "tab", "tab", "slider"]
+    assert not worker.running("slider")

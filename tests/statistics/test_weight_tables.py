@@ -13,6 +13,7 @@ from prunevis.statistics import (
     count_within,
     cut_table,
     first_position,
+    largest_gone,
     position_table,
     summarize_weights,
     unit_axis,
@@ -245,3 +246,25 @@ def test_other_weights_in_the_same_bins():
     assert found.tolist() == [1, 0, 2, 2]
     expected, _ = np.histogram([-2.0, 3.0, 0.0, 2.0, 0.5, 1.5], bins=histogram.edges)
     assert found.tolist() == expected.tolist()
+
+
+def test_the_largest_that_goes_by_hand():
+    weight = torch.tensor([[0.0, -3.0], [2.0, 1.0]])
+    # the zero went before anything else; 2 goes at position 1, -3 and 1 at 3; nothing at 4
+    found = largest_gone(weight, np.array([0, 3, 1, 3]), 5)
+    assert found.tolist() == [0.0, 2.0, 2.0, 3.0, 3.0]
+
+
+def test_large_layers_are_counted_piece_by_piece():
+    weight = torch.randn(3, 50_000, generator=torch.Generator().manual_seed(1))
+    values, summary = weight.double().numpy(), summarize_weights(weight)
+    assert summary.mean == pytest.approx(values.mean(), rel=1e-9)
+    assert summary.std == pytest.approx(values.std(), rel=1e-12)
+    assert (summary.minimum, summary.maximum) == (values.min(), values.max())
+    histogram = weight_histogram(weight)
+    assert histogram.total == count_within(weight, histogram).sum() == 150_000
+    first = np.arange(150_000) % 7
+    table = position_table(weight, first, 6, histogram)
+    assert table[-1].sum() == (first < 6).sum()
+    expected = [np.abs(values.reshape(-1)[first <= k]).max() for k in range(6)]
+    assert largest_gone(weight, first, 6).tolist() == expected

@@ -14,6 +14,7 @@ from prunevis.statistics import (
     Histogram,
     count_within,
     first_position,
+    largest_gone,
     position_table,
     summarize_weights,
     weight_histogram,
@@ -29,8 +30,7 @@ def weights(session: Session) -> dict[str, Any]:
         return {}
     stage = network.stage
     layer = stage.graph.layers[name]
-    # what is counted is counted in float64: converted once, not by each function
-    weight = stage.model.get_parameter(layer.weight).detach().cpu().double()
+    weight = stage.model.get_parameter(layer.weight).detach().cpu()
     histogram = weight_histogram(weight, BINS)
     summary = summarize_weights(weight)
     zeros = f", {summary.zeros:,} exactly zero" if summary.zeros else ""
@@ -61,11 +61,8 @@ def weights(session: Session) -> dict[str, Any]:
 
 def _thresholds(weight: Tensor, first: np.ndarray, positions: int) -> list[float | None]:
     """Return the largest magnitude that goes at each position; None where only zeros do."""
-    at = torch.from_numpy(first.reshape(-1).astype(np.int64))
-    highest = torch.zeros(positions + 1, dtype=weight.dtype)
-    highest.scatter_reduce_(0, at, weight.abs().reshape(-1), "amax")
     # weights that were zero before are gone at every position and have no threshold to show
-    return [value or None for value in highest[:positions].cummax(0).values.tolist()]
+    return [value or None for value in largest_gone(weight, first, positions).tolist()]
 
 
 def _original(session: Session, layer: LayerInfo, histogram: Histogram) -> list[int] | None:

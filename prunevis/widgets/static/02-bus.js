@@ -6,6 +6,8 @@
 
 const SEND_EVERY_MS = 50;
 const ECHO_MS = 1500;
+/** A slow kernel behind a slow network still sends back an older move so long after the last. */
+const SETTLED_MS = 800;
 /** Views follow a moving slider at most this often. */
 const LATER_MS = 40;
 /** So long after the last move the page is at rest. */
@@ -259,9 +261,11 @@ function makeBus(model, root) {
     const now = performance.now();
     const echo = recent.some((r) => now - r.time < ECHO_MS && Math.abs(r.value - value) < 1e-9);
     const latest = recent.length ? recent[recent.length - 1] : null;
-    if (echo && latest && now - latest.time < 300) return;
+    if (echo && latest && now - latest.time < SETTLED_MS) return;
     position = value;
     bus.refresh();
+    // A move of ours that crossed Python's on the way must not be the last that Python heard.
+    if (!echo && latest && now - latest.time < ECHO_MS) transmit();
   }
   model.on("change:position", follow);
   for (const name of ["table", "curve", "controls"]) {
