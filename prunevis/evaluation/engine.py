@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count as count_up
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -91,7 +92,8 @@ class Engine:
         self.pace = Pace(options)
         self.reason: str | None = None
         self._codes: dict[Hashable, int] = {}
-        self._rankings: dict[int, tuple[object, int]] = {}
+        # weak: a ranking of a large network is as large as that
+        self._rankings: WeakKeyDictionary[object, int] = WeakKeyDictionary()
         self._numbers = count_up()
         self._usual: float | None = None
 
@@ -139,14 +141,11 @@ class Engine:
         """Return a number that plans of one ranking share: their counts mean the same."""
         if plan is None:
             return -1
-        known = self._rankings.get(id(plan.ranks))
+        ranking = plan if plan.ranking is None else plan.ranking
+        known = self._rankings.get(ranking)
         if known is None:
-            # held, so that nothing else can get its id; two are enough, since an old one that
-            # comes again merely gets a new number
-            while len(self._rankings) > 1:
-                del self._rankings[next(iter(self._rankings))]
-            known = self._rankings[id(plan.ranks)] = (plan.ranks, next(self._numbers))
-        return known[1]
+            known = self._rankings[ranking] = next(self._numbers)
+        return known
 
     def program(
         self, plans: Sequence[PruningPlan | None], recordings: Sequence[Recording]
@@ -175,9 +174,13 @@ class Engine:
         if self.device.type != "cpu":
             self.way = Way(threads=self.pace.options[-1], batch=min(256, len(inputs)))
             return
-        way = Way(threads=1, batch=min(16, len(inputs)))
-        seconds = self._seconds(way, inputs)
+        # one image first: of a large network 16 would take many seconds
+        seconds = self._seconds(Way(threads=1, batch=1), inputs)
         yield
+        way = Way(threads=1, batch=max(1, min(16, int(STEP / max(seconds, 1e-6)), len(inputs))))
+        if way.batch > 1:
+            seconds = self._seconds(way, inputs)
+            yield
         fits = int(way.batch * STEP / 2 / max(seconds, 1e-6))
         way = replace(way, batch=max(1, min(fits, 128, len(inputs))))
         seconds = self._seconds(way, inputs)
@@ -241,6 +244,8 @@ class Engine:
                 start = clock()
                 run()
                 times.append(clock() - start)
+                if times[-1] > STEP:
+                    break  # so long that once is telling
         return min(times)
 
 

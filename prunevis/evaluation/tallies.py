@@ -185,7 +185,7 @@ class MeanTally(Tally):
     def __init__(self, design: MeanDesign) -> None:
         super().__init__(design.strata)
         self.design = design
-        self.sums, self.squares = np.zeros((2, len(design.deviation)))
+        self.sums, self.squares, self.cubes = np.zeros((3, len(design.deviation)))
         self.values = np.zeros(self.total)
 
     def rates(self) -> Array:
@@ -203,6 +203,7 @@ class MeanTally(Tally):
         change = values - self.design.known[images]
         self.sums += self.count(change)
         self.squares += self.count(change * change)
+        self.cubes += self.count(change**3)
         self.advance()
 
     def interval(self) -> tuple[float, float, float]:
@@ -215,6 +216,8 @@ class MeanTally(Tally):
             doubt = float(self.squares.sum() / self.seen) or 1.0
         # a stratum that nothing was seen of (fewer images than two of each) counts as unchanged
         drawn = np.maximum(self.drawn, 1)
-        change, half = stratified_total(self.sums, self.squares, drawn, self.strata.sizes, doubt)
-        value = float(self.design.known.mean() + change / self.total)
-        return value, value - float(half) / self.total, value + float(half) / self.total
+        sums = (self.sums, self.squares, self.cubes)
+        found = stratified_total(*sums, drawn, self.strata.sizes, doubt)
+        known = float(self.design.known.mean())
+        value, low, high = (known + float(x) / self.total for x in found)
+        return value, low, high

@@ -82,7 +82,9 @@ class Together:
         limit = total if limit is None else min(limit, total)
         course = self._course = self._course or Course([s.tally for s in self.streams])
         while course.seen < limit:
-            size = self.engine.way.batch if first is None or course.seen else first
+            size = self.engine.way.batch
+            if first is not None and not course.seen:
+                size = min(first, size**2)  # where a batch is one image, so is the first
             images = course.take(min(size, limit - course.seen))
             yield from self._batch(images, last=course.seen == total)
 

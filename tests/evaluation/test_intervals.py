@@ -92,21 +92,28 @@ def test_stratified_total_by_hand():
     variance, freedom = shrunken_variance(sums, squares, seen)
     assert variance == pytest.approx([(2 + 2 * 1) / 3, (0 + 2 * 1) / 3])
     assert freedom.tolist() == [3.0, 3.0]
-    value, half = stratified_total(sums, squares, seen, sizes)
+    # 1 + 27 and 125 + 125: no skewness, so the interval is symmetric
+    value, low, high = stratified_total(sums, squares, np.array([28.0, 250.0]), seen, sizes)
     assert value == pytest.approx(10 * 2 + 20 * 5)
     parts = np.array([10 * 8 * (4 / 3) / 2, 20 * 18 * (2 / 3) / 2])
     df = parts.sum() ** 2 / (parts**2 / 3).sum()
-    assert half == pytest.approx(MARGIN * student(df) * np.sqrt(parts.sum()))
+    half = MARGIN * student(df) * np.sqrt(parts.sum())
+    assert (low, high) == (pytest.approx(value - half), pytest.approx(value + half))
 
 
 def test_equal_numbers_are_doubted():
     seen, sizes = np.array([4, 4]), np.array([10, 20])
-    _, half = stratified_total(np.zeros(2), np.zeros(2), seen, sizes, 9.0)
-    assert half > 0
+    value, low, high = stratified_total(*np.zeros((3, 2)), seen, sizes, 9.0)
+    assert low < value < high
+
+
+def test_the_interval_of_a_mean_moves_towards_the_long_tail():
+    # 0 nine times and 10 once, of 1,000
+    value, low, high = stratified_total(*([[10.0], [100.0], [1000.0]]), [10], [1000])
+    assert high - value > value - low > 0
 
 
 def test_stratified_total_of_all_is_exact():
-    value, half = stratified_total(
-        np.array([4.0, 10.0]), np.array([10.0, 50.0]), np.array([2, 2]), np.array([2, 2])
-    )
-    assert (value, half) == (14.0, 0.0)
+    sums, squares, cubes = np.array([[4.0, 10.0], [10.0, 50.0], [28.0, 250.0]])
+    found = stratified_total(sums, squares, cubes, np.array([2, 2]), np.array([2, 2]))
+    assert found == (14.0, 14.0, 14.0)

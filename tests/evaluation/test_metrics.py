@@ -127,7 +127,7 @@ def test_a_regression_error_is_covered_and_ends_exact():
     torch.manual_seed(0)
     data, dense, pruned = regression()
     known = last_of(estimate(dense, data, metric=squared))
-    truth = float(squared(pruned(data[0]), data[1]).mean())
+    truth = float(squared(pruned(data[0]), data[1]).mean().detach())
     covered, widths = [], []
     for seed in range(100):
         step = next(estimate(pruned, data, metric=squared, baseline=known, seed=seed))
@@ -155,7 +155,7 @@ def test_outputs_may_have_any_shape():
 
     last = last_of(estimate(model, (inputs, inputs.roll(1, 1)), metric=token_loss))
     expected = token_loss(model(inputs), inputs.roll(1, 1)).mean()
-    assert last.value == pytest.approx(float(expected), rel=1e-6)
+    assert last.value == pytest.approx(float(expected.detach()), rel=1e-6)
 
 
 def test_equal_numbers_are_not_taken_for_certainty():

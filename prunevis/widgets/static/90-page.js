@@ -35,6 +35,8 @@ function render({ model, el }) {
     setAttr(root, "data-sparsity", at.position.toFixed(4));
     if (at.table) setAttr(root, "data-state", accuracyAt(at).state);
   });
+  // The position that the views have caught up with.
+  bus.onMove((at) => setAttr(root, "data-drawn", at.table ? at.k : null), { later: true });
   el.append(root);
   bus.flush();
   return () => {
