@@ -13,8 +13,7 @@ number of threads and batch size are chosen by running the network for a moment
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count as count_up
 from weakref import WeakKeyDictionary
@@ -25,6 +24,7 @@ from torch import Tensor, nn
 from prunevis.evaluation.inference import evaluation_mode
 from prunevis.evaluation.kept import Kept
 from prunevis.evaluation.kernels import alternatives
+from prunevis.evaluation.pace import MORE, Pace, threads
 from prunevis.evaluation.program import Program
 from prunevis.evaluation.recording import Leaf, NotRecordable, Recording, record
 from prunevis.evaluation.rewriting import folded, narrowed
@@ -66,20 +66,6 @@ class Way:
     batch: int = 64
 
 
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Use `count` threads within operators that this thread calls, and put it back."""
-    before = torch.get_num_threads()
-    if before == count:
-        yield
-        return
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 class Engine:
     """Makes programs of one network's candidates.
 
@@ -99,8 +85,11 @@ class Engine:
         self, model: nn.Module, graph: ModelGraph, count: int, budget: int | None = None
     ) -> None:
         self.model, self.graph = model, graph
-        self.way = Way(threads=torch.get_num_threads())
+        self.way = Way()
         self.kept = Kept(count) if budget is None else Kept(count, budget)
+        limit = torch.get_num_threads()
+        options = sorted({count for count in (1, 2, limit // 2, limit) if 1 <= count <= limit})
+        self.pace = Pace(options)
         self.reason: str | None = None
         self._codes: dict[Hashable, int] = {}
         # weak: a ranking of a large network is as large as that
@@ -182,9 +171,8 @@ class Engine:
         inputs
             Examples to run; those beyond some hundreds are not touched.
         """
-        limit = torch.get_num_threads()
         if self.device.type != "cpu":
-            self.way = Way(threads=limit, batch=min(256, len(inputs)))
+            self.way = Way(threads=self.pace.options[-1], batch=min(256, len(inputs)))
             return
         # one image first: of a large network 16 would take many seconds
         seconds = self._seconds(Way(threads=1, batch=1), inputs)
@@ -212,20 +200,21 @@ class Engine:
                     way, per_example = other, took
         yield
         seconds = self._seconds(way, inputs, wall=True)
-        for count in sorted({2, limit // 2, limit} - {0, 1}):
-            if count <= limit:
-                yield
-                other = replace(way, threads=count)
-                took = self._seconds(other, inputs)
-                if took < WORTH * seconds:
-                    way, seconds = other, took
+        for count in self.pace.options[1:]:
+            yield
+            other = replace(way, threads=count)
+            took = self._seconds(other, inputs, wall=True)
+            if took < MORE * seconds:
+                way, seconds = other, took
         self.way, self._usual = way, seconds
+        self.pace = Pace(self.pace.options, way.threads)
 
     def slowed(self, inputs: Tensor) -> bool:
         """Whether a batch now takes half as long again as when the way was chosen."""
         if self._usual is None:
             return False
-        return self._seconds(self.way, inputs, wall=True, runs=1) > 1.5 * self._usual
+        way = replace(self.way, threads=self.pace.count)
+        return self._seconds(way, inputs, wall=True, runs=1) > 1.5 * self._usual
 
     def _seconds(self, way: Way, inputs: Tensor, *, wall: bool = False, runs: int = 3) -> float:
         """Return how long a batch takes, the shortest of some runs."""

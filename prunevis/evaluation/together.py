@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from prunevis.evaluation.engine import TOLERANCE, Engine, threads
+from prunevis.evaluation.engine import TOLERANCE, Engine
 from prunevis.evaluation.estimate import AccuracyEstimate, Sampler, Stream
 from prunevis.evaluation.inference import evaluation_mode
+from prunevis.evaluation.pace import threads
 from prunevis.evaluation.program import Program
 from prunevis.evaluation.recording import NotRecordable, Recording
 from prunevis.evaluation.tallies import Course
@@ -110,7 +111,7 @@ class Together:
                 yield number, stream.add(self._forward(number, inputs))
 
     def _forward(self, number: int, inputs: Tensor) -> Tensor:
-        with threads(self.engine.way.threads):
+        with self.engine.pace.step((id(self), number, len(inputs))):
             return self.streams[number].predict(inputs)
 
     def _record(self, inputs: Tensor) -> Steps:
@@ -136,7 +137,7 @@ class Together:
         """Run a candidate, add its recording, return its logits; None if it cannot be recorded."""
         engine, model = self.engine, self._models[number]
         try:
-            with torch.inference_mode(), threads(engine.way.threads), evaluation_mode(model):
+            with torch.inference_mode(), threads(engine.pace.count), evaluation_mode(model):
                 found = engine.record(self.plans[number], model, inputs)
         except NotRecordable as error:
             engine.reason, self._plain = str(error), True
@@ -167,9 +168,10 @@ class Together:
         found: dict | None = None,
     ) -> Iterator[Tensor]:
         run = program.run(inputs, kept, found)
-        for _ in self.plans:
+        for number in range(len(self.plans)):
+            kind = (id(program), number, kept is None)
             # entered for each step: inference mode is a matter of the thread, not of the generator
-            with torch.inference_mode(), threads(self.engine.way.threads):
+            with torch.inference_mode(), self.engine.pace.step(kind):
                 logits = next(run)
             yield logits
 

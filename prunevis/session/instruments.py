@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from typing import Any
 
 from prunevis.data import Data
-from prunevis.evaluation import Engine, Evaluation, Sampler, Together
+from prunevis.evaluation import Engine, Evaluation, Reference, Sampler, Stream, Together
 from prunevis.pruning import PruningPlan, Workspace
-from prunevis.session.state import Stage
+from prunevis.session.state import Stage, Table
 
+#: Bytes of what is known image by image beyond which the oldest settings are forgotten.
+KNOWN_BYTES = 32 * 1024**2
 #: Seconds between two looks at whether the machine has become slower.
 LOOK_EVERY = 20.0
 
@@ -26,11 +29,13 @@ class Instruments:
         self._engine: Engine | None = None
         self._sampler: Sampler | None = None
         self.workspace = Workspace()
+        self._known: OrderedDict[str, dict[float, Reference]] = OrderedDict()
         self._looked = 0.0
 
     def clear(self) -> None:
         """Forget everything: another network was opened."""
         self._stage = self._engine = self._sampler = None
+        self._known.clear()
         self.workspace.clear()
 
     def engine(self, stage: Stage, data: Data) -> Engine:
@@ -50,6 +55,35 @@ class Instruments:
     def together(self, stage: Stage, data: Data, plans: Sequence[PruningPlan | None]) -> Together:
         """Return what measures candidates of `stage` side by side."""
         return Together(self.engine(stage, data), self.sampler(stage, data), plans, self.workspace)
+
+    def alone(self, table: Table, index: int, data: Data) -> Together:
+        """Return what measures one position, paired with the nearest that are known exactly."""
+        stage, position = table.stage, table.sparsity[index]
+        known = self._known.get(table.key, {})
+        sampler = self.sampler(stage, data)
+        if known and sampler.reference is not None:
+            # at 0 nothing goes, or what has gone before: the network as it stands
+            known = {0.0: sampler.reference, **known}
+            sampler = Sampler(data.test, Reference.nearest(position, known))
+        plans = [table.ranking.plan(position)]
+        return Together(self.engine(stage, data), sampler, plans, self.workspace)
+
+    def learn(self, table: Table, index: int, stream: Stream) -> None:
+        """Keep what a position that was measured to the end says about its neighbours."""
+        if not stream.done:
+            return
+        self._take(table.stage)
+        known = self._known.setdefault(table.key, {})
+        self._known.move_to_end(table.key)
+        known[table.sparsity[index]] = Reference.of(stream.evaluation())
+        while len(self._known) > 1 and self.nbytes > KNOWN_BYTES:
+            self._known.popitem(last=False)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of what is known of positions, image by image."""
+        every = [r for known in self._known.values() for r in known.values()]
+        return sum(reference.right.nbytes + reference.margin.nbytes for reference in every)
 
     def baseline_steps(self, stage: Stage, data: Data) -> Generator[Any, None, Evaluation]:
         """Choose how to run the network, then measure it as it is; yields estimates on the way."""

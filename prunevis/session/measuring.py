@@ -14,12 +14,12 @@ from prunevis.evaluation import (
     AccuracyEstimate,
     Evaluation,
     blocks,
+    coarse_to_fine,
     sensitivity_steps,
     storage_steps,
 )
 from prunevis.pruning import rank_steps
 from prunevis.session import choices
-from prunevis.session.jobs import REFINE
 from prunevis.session.state import Scan, Status, Table
 from prunevis.statistics import collect_steps
 
@@ -68,11 +68,12 @@ def rank_setting(controller: Controller) -> Steps:
 
 def estimate(controller: Controller, table: Table, index: int) -> Steps:
     """Measure position `index` until it is exact, each batch an estimate."""
-    together = controller.together(table, [index])
+    instruments = controller.instruments
+    together = instruments.alone(table, index, controller.session.network.data)
     for _, found in together.steps(first=FIRST):
         controller.measured(table, index, found)
-        # while the slider moves on, no step that only makes an answer better is in its way
-        yield REFINE
+        yield
+    instruments.learn(table, index, together.streams[0])
 
 
 def compress(controller: Controller, table: Table, index: int) -> Steps:
@@ -84,18 +85,21 @@ def compress(controller: Controller, table: Table, index: int) -> Steps:
 
 
 def sweep(controller: Controller, table: Table) -> Steps:
-    """Fill the curve in, coarse to fine: first with estimates, then exactly.
+    """Fill the curve in: a coarse grid first, then all, each with estimates and then exactly.
 
-    Positions are measured in blocks, so that what neighbours share is computed once.
+    Positions are measured in blocks, so that what neighbours share is computed once; and the exact
+    ones of the grid are what later estimates between them are paired with.
     """
     session, instruments = controller.session, controller.instruments
     data = session.network.data
     total = data.test.count
-    size = instruments.engine(table.stage, data).block
-    for limit in (min(FIRST_PASS, total), total):
-        for block in blocks(len(table.sparsity), size):
+    every = blocks(len(table.sparsity), instruments.engine(table.stage, data).block)
+    grid = [block for block in every if set(block) <= set(coarse_to_fine(len(table.sparsity))[:9])]
+    rest = every[len(grid) :]
+    for part, limit in ((grid, FIRST_PASS), (grid, total), (rest, FIRST_PASS), (rest, total)):
+        for block in part:
             yield from instruments.look(data)
-            wanted = controller.curves.unknown(table, block, limit)
+            wanted = controller.curves.unknown(table, block, min(limit, total))
             if not wanted:
                 continue
             together = controller.together(table, wanted)
@@ -104,6 +108,8 @@ def sweep(controller: Controller, table: Table) -> Steps:
                 if found.seen >= limit or found.exact:
                     controller.measured(table, wanted[number], found)
                 yield
+            for index, stream in zip(wanted, together.streams, strict=True):
+                instruments.learn(table, index, stream)
 
 
 def collect(controller: Controller) -> Steps:
