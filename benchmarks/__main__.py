@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks import NAMES, record, report
+from benchmarks import NAMES, pictures, record, report
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -35,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     folder = args.out or RESULTS
     if args.names == ["report"]:
+        for result in report.load(folder):
+            pictures.write(result, folder)
         report.fill(args.readme, folder)
         print(f"Filled in the table of {args.readme.name}.")
         return 0
@@ -50,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(record.table(result), end="\n\n", flush=True)
         if args.out or not args.quick:
             record.write(result, folder)
+            pictures.write(result, folder)
         missed |= any(figure["met"] is False for figure in result["figures"])
     return int(missed and not args.quick)
 

@@ -55,6 +55,9 @@ def markdown(results: list[dict[str, Any]]) -> str:
     lines.append("")
     for result in results:
         lines.append(f"- `{result['name']}`: {_measured_on(result)}")
+    for result in results:
+        name = result["name"]
+        lines += ["", f"![{result['title']}](results/{name}.png)"]
     return "\n".join(lines)
 
 

@@ -36,6 +36,8 @@ from prunevis.pruning.plan import PruningPlan
 TOLERANCE = 1e-5
 #: Seconds that one batch should take at most.
 STEP = 0.03
+#: Seconds that taking note of a batch's results costs, however many there are.
+OVERHEAD = 5e-4
 #: Gain that a choice must bring before it is made: timings are noisy.
 WORTH = 0.95
 #: Most candidates that are measured together, and most bytes of their weights.
@@ -190,12 +192,12 @@ class Engine:
             took = self._seconds(other, inputs)
             if took < WORTH * seconds:
                 way, seconds = other, took
-        per_example = seconds / way.batch
+        per_example = (seconds + OVERHEAD) / way.batch
         for batch in (way.batch // 2, 2 * way.batch, 4 * way.batch, 8 * way.batch):
             if 1 <= batch <= min(len(inputs), 1024) and batch * per_example < STEP:
                 yield
                 other = replace(way, batch=batch)
-                took = self._seconds(other, inputs) / batch
+                took = (self._seconds(other, inputs) + OVERHEAD) / batch
                 if took < WORTH * per_example:
                     way, per_example = other, took
         yield

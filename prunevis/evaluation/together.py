@@ -74,6 +74,16 @@ class Together:
         ModelError, DataError, NonFiniteError
             As `evaluate`.
         """
+        steps = self._steps(limit, first)
+        while True:
+            # all that a step does, copying images and counting included, on as many threads as pay
+            with threads(self.engine.pace.count):
+                found = next(steps, None)
+            if found is None:
+                return
+            yield found
+
+    def _steps(self, limit: int | None, first: int | None) -> Steps:
         total = self.sampler.total
         for plan in self.plans[len(self._models) :]:
             model = self.engine.model if plan is None else self._candidate(plan)
