@@ -27,7 +27,7 @@ BESIDE = 1e-3
 #: Most values that are compared; containers beyond are compared by their length.
 MOST_VALUES = 50_000
 #: Levels of objects within objects that are compared.
-DEPTH = 4
+DEPTH = 6
 #: Larger arrays are compared by their size.
 ARRAY_BYTES = 1024**2
 #: Why a network whose attributes differ after a pass is not recorded.
