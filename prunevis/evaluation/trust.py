@@ -100,7 +100,8 @@ def state_of(model: nn.Module) -> Hashable:
         kinds |= {k for k in type(module).__mro__ if not k.__module__.startswith("torch.")}
     facts += [looked.at(vars(kind), 2) for kind in sorted(kinds - {object}, key=id)]
     # the state itself, as the generator that everybody shares has no other way to be read
-    facts += [hash(random.getstate()), repr(np.random.get_state())]  # noqa: NPY002
+    draws: Any = np.random.get_state()  # noqa: NPY002
+    facts += [hash(random.getstate()), hash(draws[1].tobytes()), draws[2]]
     return tuple(facts)
 
 
