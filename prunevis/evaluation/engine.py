@@ -12,6 +12,7 @@ number of threads and batch size are chosen by running the network for a moment
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -21,13 +22,14 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from prunevis.evaluation.inference import evaluation_mode
-from prunevis.evaluation.kept import Kept
+from prunevis.evaluation.inference import Predictor, evaluation_mode, same_random_state
+from prunevis.evaluation.kept import Kept, by_example
 from prunevis.evaluation.kernels import alternatives
 from prunevis.evaluation.pace import MORE, Pace, threads
 from prunevis.evaluation.program import Program
-from prunevis.evaluation.recording import Leaf, NotRecordable, Recording, record
-from prunevis.evaluation.rewriting import folded, narrowed
+from prunevis.evaluation.recording import Codes, Leaf, NotRecordable, Recording, record
+from prunevis.evaluation.rewriting import Rows, folded, narrowed
+from prunevis.evaluation.trust import BESIDE, CHANGED, doubts, hooked, state_of
 from prunevis.graph.layers import ModelGraph
 from prunevis.pruning.masking import MaskedModel
 from prunevis.pruning.plan import PruningPlan
@@ -93,9 +95,12 @@ class Engine:
         options = sorted({count for count in (1, 2, limit // 2, limit) if 1 <= count <= limit})
         self.pace = Pace(options)
         self.reason: str | None = None
-        self._codes: dict[Hashable, int] = {}
+        self._codes = Codes()
         # weak: a ranking of a large network is as large as that
         self._rankings: WeakKeyDictionary[object, int] = WeakKeyDictionary()
+        self._doubts: str | None = None
+        self._weights: tuple[tuple[int, int | None], ...] = ()
+        self._by_example: dict[frozenset[Hashable], bool] = {}
         self._numbers = count_up()
         self._usual: float | None = None
 
@@ -132,12 +137,54 @@ class Engine:
         NotRecordable
             See `record`.
         """
-        if len(self._codes) > MAX_CODES:
+        weights = tuple(
+            (id(t), None if t.is_inference() else t._version)
+            for t in (*self.model.parameters(), *self.model.buffers())
+        )
+        if len(self._codes) > MAX_CODES or weights != self._weights:
+            # what is kept under the old keys can never be asked for again
             self._codes.clear()
             self.kept.clear()
+            self._by_example.clear()
+            self._weights = weights
+        if self._doubts is None:
+            self._doubts = self._examined(inputs)
+        reason = self._doubts or hooked(model)
+        if reason:
+            raise NotRecordable(reason)
+        before = state_of(model)
+        found = self._recorded(plan, model, inputs.clone())
+        if state_of(model) != before:
+            raise NotRecordable(CHANGED)
+        return found
+
+    def _examined(self, inputs: Tensor) -> str:
+        with evaluation_mode(self.model), same_random_state(self.device):
+            return doubts(self.model, inputs, lambda x: self._recorded(None, self.model, x))
+
+    def _recorded(self, plan: PruningPlan | None, model: nn.Module, inputs: Tensor) -> Recording:
         names = _names(self.graph, plan, model, self._number(plan))
-        with evaluation_mode(model):
+        with evaluation_mode(model), same_random_state(self.device):
             return record(model, inputs, names, self._codes)
+
+    def keeps(self, program: Program, inputs: Tensor, found: dict[Hashable, Tensor]) -> bool:
+        """Whether the frontier's values, `found` for `inputs`, are rows that belong to examples.
+
+        Then rows of another batch's examples are the same, in whatever order and company: tried
+        once on a batch of some of the examples, each twice and in reverse.
+        """
+        frontier = program.frontier
+        if frontier not in self._by_example:
+            count = len(inputs)
+            index = torch.arange(count).flip(0) // 2
+            again: dict[Hashable, Tensor] = {}
+            for _ in program.run(inputs[index.to(inputs.device)], None, again):
+                pass
+            self._by_example[frontier] = all(
+                by_example(value, count) and _near(again[key], value[index.to(value.device)])
+                for key, value in found.items()
+            )
+        return self._by_example[frontier]
 
     def _number(self, plan: PruningPlan | None) -> int:
         """Return a number that plans of one ranking share: their counts mean the same."""
@@ -156,8 +203,30 @@ class Engine:
         if self.large:
             return self._built(recordings, self.way)
         cache: dict[Hashable, Tensor] = {}
-        merged = narrowed([folded(r, cache) for r in recordings], _rows(plans))
+        merged = narrowed([folded(r, cache) for r in recordings], self._rows(plans))
         return self._built(merged, self.way)
+
+    def _rows(self, plans: Sequence[PruningPlan | None]) -> Rows:
+        """Return a function that says which rows of a weight stay when units of a group go."""
+        by_count: dict[tuple[Hashable, int], PruningPlan] = {
+            ((self._number(plan), name), count): plan
+            for plan in plans
+            if plan is not None
+            for name, count in plan.removed.items()
+        }
+
+        def rows(tensor: Hashable, group: Hashable, removed: int) -> Tensor | None:
+            plan = by_count.get((group, removed))
+            if plan is None or not isinstance(group, tuple):
+                return None  # its ranking has gone
+            found = plan.graph.groups[group[1]]
+            stays = torch.zeros(found.size, dtype=torch.bool)
+            stays[plan.kept[group[1]]] = True
+            member = next(m for m in found.members if m.tensor == tensor and m.axis == 0)
+            alone = torch.where(member.units >= 0, stays[member.units.clamp(min=0)], True)
+            return alone.nonzero()[:, 0]
+
+        return rows
 
     def _built(self, recordings: Sequence[Recording], way: Way) -> Program:
         prepare = _channels_last if way.channels_last else _as_it_is
@@ -219,28 +288,15 @@ class Engine:
         return self._seconds(way, inputs, wall=True, runs=1) > 1.5 * self._usual
 
     def _seconds(self, way: Way, inputs: Tensor, *, wall: bool = False, runs: int = 3) -> float:
-        """Return how long a batch takes, the shortest of some runs."""
+        """Return how long a batch takes, the shortest of some runs; infinite if it cannot run."""
         batch = inputs[: way.batch].to(self.device)
         with torch.inference_mode(), threads(way.threads):
-            run: Callable[[], object]
-            try:
-                recording = self.record(None, self.model, batch)
-                program = self._built([recording if self.large else folded(recording, {})], way)
-
-                def run() -> object:
-                    return list(program.run(batch))
-
-            except NotRecordable as error:
-                self.reason = str(error)
-
-                def run() -> object:
-                    with evaluation_mode(self.model):
-                        return self.model(batch)
-
+            run = self._runner(way, batch)
+            if run is None:
+                return math.inf
             # on one thread its own time is counted: what else the machine does is no property of
             # a way to run; how many threads pay depends on just that
             clock = time.thread_time if way.threads == 1 and not wall else time.perf_counter
-            run()
             times = []
             for _ in range(runs):
                 start = clock()
@@ -249,6 +305,23 @@ class Engine:
                 if times[-1] > STEP:
                     break  # so long that once is telling
         return min(times)
+
+    def _runner(self, way: Way, batch: Tensor) -> Callable[[], object] | None:
+        """Return what runs the network on a batch, tried once; None if it cannot in this way."""
+        try:
+            recording = self.record(None, self.model, batch)
+            program = self._built([recording if self.large else folded(recording, {})], way)
+            list(program.run(batch))
+            return lambda: list(program.run(batch))
+        except NotRecordable as error:
+            self.reason = str(error)
+        except Exception:
+            # a `view` of values that now lie in another order, or the forward itself fails
+            if way.channels_last or way.faster:
+                return None
+        predict = Predictor(self.model, 1)
+        predict(batch.clone())
+        return lambda: predict(batch.clone())
 
 
 def _names(
@@ -274,31 +347,20 @@ def _names(
     else:
         names = {}
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        known = graph.tensors.get(name)
+        if name not in cuts and known is not None and tuple(tensor.shape) != known.shape:
+            continue  # cut without the plan saying so: known by its content
         names[id(tensor)] = Leaf(name, cuts.get(name, ()))
     return names
 
 
-def _rows(plans: Sequence[PruningPlan | None]) -> Callable[[Hashable, Hashable, int], Tensor]:
-    """Return a function that says which rows of a weight stay when units of a group have gone."""
-    by_count = {
-        (name, count): plan
-        for plan in plans
-        if plan is not None
-        for name, count in plan.removed.items()
-    }
-
-    def rows(tensor: Hashable, group: Hashable, removed: int) -> Tensor:
-        assert isinstance(group, tuple)
-        plan = by_count[group[1], removed]
-        stays = torch.zeros(plan.graph.groups[group[1]].size, dtype=torch.bool)
-        stays[plan.kept[group[1]]] = True
-        members = plan.graph.groups[group[1]].members
-        member = next(m for m in members if m.tensor == tensor and m.axis == 0)
-        return torch.where(member.units >= 0, stays[member.units.clamp(min=0)], True).nonzero()[
-            :, 0
-        ]
-
-    return rows
+def _near(values: Tensor, others: Tensor) -> bool:
+    if values.shape != others.shape:
+        return False
+    if not values.is_floating_point():
+        return torch.equal(values, others)
+    scale = float(others.abs().amax()) if others.numel() else 0.0
+    return bool(((values - others).abs() <= BESIDE * scale).all())
 
 
 def _as_it_is(leaf: Tensor) -> Tensor:

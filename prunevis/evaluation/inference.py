@@ -136,6 +136,8 @@ class Predictor:
         self.device = torch.device(device) if device is not None else device_of(model)
         self.sizer = sizer
         self._worked_with: int | None = None
+        # whether the forward writes into what it is given; seen with the first batch
+        self._writes: bool | None = None
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return logits for `inputs`.
@@ -161,14 +163,19 @@ class Predictor:
         """
         begin = time.perf_counter()
         device = self.device or inputs.device
+        given = inputs.to(device)
+        if self._writes is not False:
+            given = given.clone()  # `inputs` are the person's data
         with evaluation_mode(self.model), same_random_state(device), torch.inference_mode():
             try:
-                output = self.model(inputs.to(device))
+                output = self.model(given)
             except ModelError:
                 raise
             except Exception as error:
                 raise self._forward_error(error, inputs) from error
             logits = self.checked(output, inputs)
+        if self._writes is None:
+            self._writes = given.is_inference() or given._version > 0
         self._worked_with = int(inputs.shape[0])
         if self.sizer is not None:
             self.sizer.record(int(inputs.shape[0]), time.perf_counter() - begin)

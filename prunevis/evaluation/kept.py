@@ -93,7 +93,7 @@ class Kept:
     ) -> None:
         """Keep the values of these examples, as far as there is room."""
         rows = self._sets.get(frontier)
-        if rows is None or any(v.shape[0] != len(examples) for v in found.values()):
+        if rows is None or not all(by_example(v, len(examples)) for v in found.values()):
             return
         if not rows.values:
             each = sum(v[0].nbytes for v in found.values())
@@ -116,3 +116,8 @@ class Kept:
                 return
             if other != frontier:
                 del self._sets[other]
+
+
+def by_example(value: object, count: int) -> bool:
+    """Whether `value` can be a tensor of one row for each of `count` examples."""
+    return isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == count

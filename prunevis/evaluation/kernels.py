@@ -21,8 +21,10 @@ aten = torch.ops.aten
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return ``x W^T + b`` for `x` (N, in) and `weight` (out, in), by oneDNN where it can."""
-    plain = x.ndim != 2 or x.dtype != torch.float32 or x.device.type != "cpu"
-    if plain or not x.numel() or weight.dtype != torch.float32:
+    given = [x, weight] if bias is None else [x, weight, bias]
+    usual = all(t.dtype == torch.float32 and t.device.type == "cpu" and t.numel() for t in given)
+    fits = x.ndim == weight.ndim == 2 and x.shape[1] == weight.shape[1]
+    if not usual or not fits or (bias is not None and bias.shape != weight.shape[:1]):
         return F.linear(x, weight, bias)
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 

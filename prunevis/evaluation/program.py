@@ -26,7 +26,7 @@ IN_PLACE: dict[Any, Any] = {
     aten.add.Tensor: aten.add_.Tensor,
 }
 #: Operators whose results share no memory with anything else.
-FRESH = frozenset({*LAYERS, aten.batch_norm.default, *IN_PLACE})
+FRESH = frozenset({*LAYERS, aten.batch_norm.default, aten.index_select.default, *IN_PLACE})
 
 Values = dict[Hashable, Any]
 #: By network: key, what computes it, and the keys that nobody reads afterwards.
@@ -114,27 +114,41 @@ class Program:
         for output in self.outputs:
             last.pop(output.key, None)
         plan: Schedule = [[] for _ in self.outputs]
+        readers: dict[Hashable, list[Any]] = {}
+        for call in calls.values():
+            for ref in call.inputs():
+                readers.setdefault(ref.key, []).append(call.operator)
         for place, (key, call) in enumerate(calls.items()):
             ends = {ref.key for ref in call.inputs()} | {key}
             dead = [k for k in ends if k not in self.leaves and last.get(k) == place]
             operator = self._alternatives.get(call.operator, call.operator)
-            if _may_overwrite(call, calls, dead):
+            if self._may_overwrite(call, calls, readers, dead):
                 operator = IN_PLACE[call.operator]
             plan[owner[key]].append(
                 (key, _compiled(call, operator), [d for d in dead if d != INPUT])
             )
         return plan
 
+    def _may_overwrite(
+        self,
+        call: Call,
+        calls: Mapping[Hashable, Call],
+        readers: Mapping[Hashable, list[Any]],
+        dead: list[Hashable],
+    ) -> bool:
+        """Whether the call can write its result over its first argument, which nobody else needs.
 
-def _may_overwrite(call: Call, calls: Mapping[Hashable, Call], dead: list[Hashable]) -> bool:
-    """Whether the call can write its result over its first argument, which nobody else reads."""
-    first = call.args[0] if call.args else None
-    if call.operator not in IN_PLACE or not isinstance(first, Ref) or first.part is not None:
-        return False
-    once = sum(ref.key == first.key for ref in call.inputs()) == 1
-    maker = calls.get(first.key)
-    fresh = maker is not None and maker.operator in FRESH
-    return once and fresh and call.like_first and first.key in dead
+        Nobody reads it later, neither itself nor a view of it, and it is not kept.
+        """
+        first = call.args[0] if call.args else None
+        if call.operator not in IN_PLACE or not isinstance(first, Ref) or first.part is not None:
+            return False
+        maker = calls.get(first.key)
+        fresh = maker is not None and maker.operator in FRESH
+        unseen = all(operator in FRESH for operator in readers[first.key])
+        once = sum(ref.key == first.key for ref in call.inputs()) == 1
+        gone = first.key in dead and first.key not in self.frontier
+        return once and fresh and unseen and call.like_first and gone
 
 
 def _owners(calls: Mapping[Hashable, Call], ends: list[int]) -> dict[Hashable, int]:

@@ -29,11 +29,19 @@ LAYERS: dict[Any, int] = {
     aten.conv3d.default: 1,
     aten.linear.default: -1,
 }
+#: Dimensions of the result, where the units are dimension 1, as a BatchNorm takes them.
+BATCHED: dict[Any, int] = {
+    aten.conv1d.default: 3,
+    aten.conv2d.default: 4,
+    aten.conv3d.default: 5,
+    aten.linear.default: 2,
+}
 #: Place of `groups` among the arguments of a convolution.
 GROUPS = 6
 
-#: Rows of a tensor that stay, int64 ascending, by (name, group, units removed from the group).
-Rows = Callable[[Hashable, Hashable, int], Tensor]
+#: Rows of a tensor that stay, int64 ascending, by (name, group, units removed from the group);
+#: None where that is not known.
+Rows = Callable[[Hashable, Hashable, int], Tensor | None]
 
 
 def folded(recording: Recording, cache: dict[Hashable, Tensor]) -> Recording:
@@ -65,7 +73,10 @@ def folded(recording: Recording, cache: dict[Hashable, Tensor]) -> Recording:
         )
         if weight not in cache:
             tensors = [None if part is None else leaves[part] for part in parts]
-            cache[weight], cache[shift] = _fold(tensors, float(norm.args[7]))
+            found = _fold(tensors, float(norm.args[7]))
+            if found is None:
+                continue
+            cache[weight], cache[shift] = found
         leaves[weight], leaves[shift] = cache[weight], cache[shift]
         args = (layer.args[0], Ref(weight), Ref(shift), *layer.args[3:])
         calls[norm.key] = replace(norm, operator=layer.operator, args=args, like_first=False)
@@ -95,12 +106,17 @@ def narrowed(recordings: Sequence[Recording], rows: Rows) -> list[Recording]:
             wide, before = widest.setdefault((name, group, rest), (call.key, removed))
             if removed <= before:
                 continue
-            index = ("rows", name, group, before, removed)
+            # has cuts, as all that pruning decides: what is read from it is not pure
+            index = Leaf(("rows", name, before), ((0, group, removed),))
             if index not in leaves:
                 stay, among = rows(name, group, removed), rows(name, group, before)
+                if stay is None or among is None:
+                    continue
                 leaves[index] = torch.searchsorted(among, stay)
             args = (Ref(wide), LAYERS[call.operator], Ref(index))
-            calls[call.key] = Call(call.key, aten.index_select.default, args, {}, False)
+            calls[call.key] = replace(
+                call, operator=aten.index_select.default, args=args, like_first=False
+            )
         result.append(_with(recording, calls, leaves))
     return result
 
@@ -114,10 +130,20 @@ def _layer_before(norm: Call, calls: dict[Hashable, Call], readers: Counter[Any]
     layer = calls.get(norm.args[0].key)
     if layer is None or layer.operator not in LAYERS or readers[layer.key] != 1 or layer.kwargs:
         return None
+    if not _batched(layer):
+        return None
     return layer if isinstance(layer.args[1], Ref) else None
 
 
-def _fold(tensors: list[Tensor | None], eps: float) -> tuple[Tensor, Tensor]:
+def _batched(layer: Call) -> bool:
+    """Whether the layer's units are dimension 1 of its result."""
+    return [len(shape) for shape in layer.shapes] == [BATCHED[layer.operator]]
+
+
+def _fold(tensors: list[Tensor | None], eps: float) -> tuple[Tensor, Tensor] | None:
+    """Return weight and bias, None where they would be of another type or not finite."""
+    if len({tensor.dtype for tensor in tensors if tensor is not None}) != 1:
+        return None
     weight, bias, gain, shift, mean, variance = (None if t is None else t.double() for t in tensors)
     assert weight is not None
     assert mean is not None
@@ -129,12 +155,17 @@ def _fold(tensors: list[Tensor | None], eps: float) -> tuple[Tensor, Tensor]:
     wide = scale.view(-1, *[1] * (weight.ndim - 1))
     kind = tensors[0]
     assert kind is not None
-    return (weight * wide).to(kind.dtype), offset.to(kind.dtype)
+    scaled, moved = (weight * wide).to(kind.dtype), offset.to(kind.dtype)
+    # else the network itself is to say that something is not finite
+    finite = torch.isfinite(scaled).all() and torch.isfinite(moved).all()
+    return (scaled, moved) if bool(finite) else None
 
 
 def _own_units(call: Call) -> tuple[Hashable, Hashable, int, Hashable] | None:
     """Return name and group of a layer's own units, how many went, and all else it depends on."""
     if call.operator not in LAYERS or call.kwargs:
+        return None
+    if LAYERS[call.operator] == 1 and not _batched(call):
         return None
     if len(call.args) > GROUPS and call.args[GROUPS] != 1:
         return None  # grouped: its units read only some of the inputs

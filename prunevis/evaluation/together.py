@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+import math
+from collections.abc import Generator, Hashable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -58,6 +59,12 @@ class Together:
         self._course: Course | None = None
         self._program: tuple[int, Program] | None = None
         self._plain = False
+        self._keeps = False
+        #: Largest difference between the program and the networks, seen on its first batch.
+        self._apart = 0.0
+        #: The batch that was begun, and how many images had been seen before: candidates that
+        #: have seen more are passed over.
+        self._open: tuple[NDArray[np.int64], int] | None = None
 
     def steps(self, limit: int | None = None, first: int | None = None) -> Steps:
         """Yield the number of a candidate and its estimate after each of its batches.
@@ -65,7 +72,8 @@ class Together:
         Parameters
         ----------
         limit
-            Images for each candidate; None for all. Call again to go on.
+            Images for each candidate; None for all. Call again to go on, also after a generator
+            that was dropped halfway: a batch that was begun is finished.
         first
             Size of the first batch; None for the usual one.
 
@@ -90,13 +98,18 @@ class Together:
             self._models.append(model)
             self.streams.append(self.sampler.stream(model))
         limit = total if limit is None else min(limit, total)
+        if not self.streams:
+            return
         course = self._course = self._course or Course([s.tally for s in self.streams])
-        while course.seen < limit:
-            size = self.engine.way.batch
-            if first is not None and not course.seen:
-                size = min(first, size**2)  # where a batch is one image, so is the first
-            images = course.take(min(size, limit - course.seen))
-            yield from self._batch(images, last=course.seen == total)
+        while self._open is not None or course.seen < limit:
+            if self._open is None:
+                size = self.engine.way.batch
+                if first is not None and not course.seen:
+                    size = min(first, size**2)  # where a batch is one image, so is the first
+                before = course.seen
+                self._open = course.take(min(size, limit - before)), before
+            yield from self._batch(*self._open)
+            self._open = None
 
     def _candidate(self, plan: PruningPlan) -> nn.Module:
         engine, workspace = self.engine, self._workspace
@@ -108,39 +121,60 @@ class Together:
         self._plain = True
         return workspace.candidate(engine.model, plan)
 
-    def _batch(self, images: NDArray[np.int64], *, last: bool) -> Steps:
+    def _batch(self, images: NDArray[np.int64], before: int) -> Steps:
         inputs = self.sampler.inputs(images).to(self.sampler.device or self.engine.device)
-        count = len(images)
+        count, total = len(images), self.sampler.total
         if self._program is not None and self._program[0] == count and not self._plain:
-            yield from self._run(self._program[1], torch.from_numpy(images), inputs)
-        elif count == self.engine.way.batch and not last and not self._plain:
+            yield from self._run(self._program[1], torch.from_numpy(images), inputs, before)
+        elif count == self.engine.way.batch and not (self._plain or before + count == total):
             # worth writing down: the same size comes again
-            yield from self._record(inputs)
+            yield from self._record(inputs, before)
         else:
             for number, stream in enumerate(self.streams):
-                yield number, stream.add(self._forward(number, inputs))
+                if stream.seen == before:
+                    yield number, stream.add(self._forward(number, inputs))
 
     def _forward(self, number: int, inputs: Tensor) -> Tensor:
         with self.engine.pace.step((id(self), number, len(inputs))):
             return self.streams[number].predict(inputs)
 
-    def _record(self, inputs: Tensor) -> Steps:
+    def _record(self, inputs: Tensor, before: int) -> Steps:
         recordings: list[Recording] = []
         for number, stream in enumerate(self.streams):
             logits = None
             if not self._plain:
                 logits = self._written(number, inputs, recordings)
-            yield number, stream.add(self._forward(number, inputs) if logits is None else logits)
-        if self._plain:
-            return
+            if stream.seen == before:
+                logits = self._forward(number, inputs) if logits is None else logits
+                yield number, stream.add(logits)
+        if not self._plain:
+            try:
+                yield from self._merge(inputs, recordings)
+            except Exception:
+                # a `view` of values that now lie in another order; the network itself can run
+                self._plain = True
+
+    def _merge(self, inputs: Tensor, recordings: list[Recording]) -> Steps:
+        """Make a program of recordings, if it gives what the networks gave."""
         with torch.inference_mode():
             program = self.engine.program(self.plans, recordings)
+        found: dict[Hashable, Tensor] = {}
         values = [recording.value for recording in recordings]
-        for logits, value in zip(self._outputs(program, inputs), values, strict=True):
-            if not _close(logits, value):
+        outputs = self._outputs(program, inputs, None, found)
+        for number, (logits, value) in enumerate(zip(outputs, values, strict=True)):
+            apart = _apart(logits, value)
+            if apart is None:
                 self._plain = True
                 return
-        self.engine.kept.want(program.frontier)
+            self._apart = max(self._apart, apart)
+            estimate = self.streams[number].estimate
+            assert estimate is not None
+            yield number, estimate
+        kept = self.engine.kept
+        kept.want(program.frontier)
+        if kept.wants(program.frontier):
+            with torch.inference_mode(), threads(self.engine.pace.count):
+                self._keeps = self.engine.keeps(program, inputs, found)
         self._program = (int(inputs.shape[0]), program)
 
     def _written(self, number: int, inputs: Tensor, recordings: list[Recording]) -> Tensor | None:
@@ -152,22 +186,37 @@ class Together:
         except NotRecordable as error:
             engine.reason, self._plain = str(error), True
             return None
+        except Exception as error:
+            # if it is the forward's, running the network says so better
+            engine.reason, self._plain = f"recording failed: {type(error).__name__}", True
+            return None
         recordings.append(found)
         return self.streams[number].predict.checked(found.value, inputs)
 
-    def _run(self, program: Program, examples: Tensor, inputs: Tensor) -> Steps:
-        kept, frontier = self.engine.kept, program.frontier
-        before = kept.get(frontier, examples)
-        found: dict | None = {} if before is None and kept.wants(frontier) else None
-        for number, logits in enumerate(self._outputs(program, inputs, before, found)):
-            stream = self.streams[number]
+    def _run(self, program: Program, examples: Tensor, inputs: Tensor, before: int) -> Steps:
+        kept = self.engine.kept
+        frontier = program.frontier if self._keeps else frozenset[Hashable]()
+        values = kept.get(frontier, examples)
+        found: dict | None = {} if values is None and kept.wants(frontier) else None
+        outputs = self._outputs(program, inputs, values, found)
+        for number, stream in enumerate(self.streams):
+            try:
+                logits = None if self._plain else next(outputs)
+            except Exception:
+                # what ran once on a batch of this size and now fails: the network itself decides
+                logits, self._plain = None, True
+            if stream.seen != before:
+                continue  # had this batch before a generator was dropped
+            if logits is None:
+                yield number, stream.add(self._forward(number, inputs))
+                continue
             logits = stream.predict.checked(logits, inputs)
-            near = _ties(logits)
+            near = _ties(logits, self._apart)
             if len(near):
                 logits = logits.clone()
                 logits[near] = self._forward(number, inputs[near])
             yield number, stream.add(logits)
-        if found is not None:
+        if found is not None and not self._plain:
             kept.put(frontier, examples, found)
 
     def _outputs(
@@ -257,17 +306,21 @@ def coarse_to_fine(count: int) -> list[int]:
     return order
 
 
-def _close(logits: Tensor, value: Tensor) -> bool:
-    if logits.shape != value.shape:
-        return False
-    scale = float(value.abs().amax()) if value.numel() else 0.0
-    return bool(((logits - value).abs() <= TOLERANCE * scale).all())
+def _apart(logits: Tensor, value: Tensor) -> float | None:
+    """Return the largest difference between both, None if it is more than rounding."""
+    if logits.shape != value.shape or logits.dtype != value.dtype:
+        return None
+    if not value.numel():
+        return 0.0
+    largest = float((logits - value).abs().amax())
+    return largest if largest <= TOLERANCE * float(value.abs().amax()) < math.inf else None
 
 
-def _ties(logits: Tensor) -> Tensor:
+def _ties(logits: Tensor, apart: float) -> Tensor:
     """Return the rows (k,) whose two highest logits differ by no more than rounding may."""
     if logits.shape[1] < 2:
         return torch.empty(0, dtype=torch.int64)
     highest = logits.topk(2, 1).values
-    near = highest[:, 0] - highest[:, 1] <= 4 * TOLERANCE * logits.abs().amax()
-    return near.nonzero()[:, 0]
+    rounding = 4 * max(TOLERANCE * float(logits.abs().amax()), apart)
+    # two that are ruled out with -inf differ by NaN
+    return (~(highest[:, 0] - highest[:, 1] > rounding)).nonzero()[:, 0]

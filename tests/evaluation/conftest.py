@@ -1,5 +1,11 @@
+import sys
+from pathlib import Path
+
 import pytest
 import torch
+
+# networks of a few lines, which the tests of the graph share
+sys.path.append(str(Path(__file__).parents[1] / "graph"))
 
 
 @pytest.fixture(autouse=True)

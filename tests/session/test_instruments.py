@@ -1,0 +1,89 @@
+"""What a session measures with: made once for a stage, let go with it."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from tiny_networks import TinyMLP, answered, labelled, seeded
+
+from prunevis.evaluation import evaluate
+from prunevis.graph import trace
+from prunevis.pruning import PruningSpec, rank
+from prunevis.pruning.masking import candidate
+from prunevis.session import instruments as module
+from prunevis.session.instruments import Instruments
+
+
+@pytest.fixture
+def examples():
+    return answered(seeded(TinyMLP), labelled((12,), 60, 4))
+
+
+def stage(examples, number=1, baseline=None):
+    model = seeded(TinyMLP)
+    graph = trace(model, examples.inputs[:1])
+    return SimpleNamespace(number=number, model=model, graph=graph, baseline=baseline)
+
+
+def test_made_once_for_a_stage(examples):
+    data, found = SimpleNamespace(test=examples), Instruments()
+    one, two = stage(examples), stage(examples, 2)
+    engine, sampler = found.engine(one, data), found.sampler(one, data)
+    assert found.engine(one, data) is engine
+    assert found.sampler(one, data) is sampler
+    for _ in engine.tune_steps(examples.inputs):
+        pass
+    other = found.engine(two, data)
+    assert other is not engine
+    assert other.model is two.model
+    assert other.way == engine.way
+    assert found.sampler(two, data) is not sampler
+    found.clear()
+    assert found.engine(two, data) is not other
+
+
+def test_the_baseline_is_the_exact_figure(examples):
+    data, found, one = SimpleNamespace(test=examples), Instruments(), stage(examples)
+    steps = found.baseline_steps(one, data)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            baseline = stop.value
+            break
+    wanted = evaluate(one.model, examples)
+    assert baseline.accuracy == wanted.accuracy
+    assert torch.equal(baseline.examples.predicted, wanted.examples.predicted)
+
+
+def test_candidates_end_with_the_exact_figure(examples):
+    data, found = SimpleNamespace(test=examples), Instruments()
+    one = stage(examples, baseline=evaluate(seeded(TinyMLP), examples))
+    spec = PruningSpec.make("magnitude", "weight", "global", 0.5)
+    ranking = rank(one.model, spec, graph=one.graph)
+    plans = [ranking.plan(s) for s in (0.2, 0.5, 0.9)]
+    together = found.together(one, data, plans)
+    for _ in together.steps():
+        pass
+    for plan, stream in zip(plans, together.streams, strict=True):
+        assert stream.estimate.value == evaluate(candidate(one.model, plan), examples).accuracy
+
+
+def test_looks_only_now_and_then_and_only_if_slower(examples, monkeypatch):
+    data, found = SimpleNamespace(test=examples), Instruments()
+    assert list(found.look(data)) == []  # nothing to look at
+    engine = found.engine(stage(examples), data)
+    now, slowed, tuned = [1000.0], [True], []
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(engine, "slowed", lambda inputs: slowed[0])
+    monkeypatch.setattr(engine, "tune_steps", lambda inputs: iter([tuned.append(now[0])]))
+    list(found.look(data))
+    list(found.look(data))
+    assert tuned == [1000.0]
+    now[0] += module.LOOK_EVERY
+    slowed[0] = False
+    list(found.look(data))
+    now[0] += module.LOOK_EVERY
+    slowed[0] = True
+    list(found.look(data))
+    assert tuned == [1000.0, 1040.0]
