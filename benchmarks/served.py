@@ -43,6 +43,14 @@ window.painted = (call) => requestAnimationFrame(() => {
 window.page = () => document.querySelector("[data-testid='page']");
 """
 
+#: True once the accuracy of every position is known exactly.
+ALL_KNOWN = """
+() => {
+  const status = document.querySelector("[data-testid='status']");
+  return status.dataset.kind === "idle" && status.innerText.includes("Every position");
+}
+"""
+
 
 @dataclass(frozen=True)
 class Demo:
@@ -183,10 +191,7 @@ def visit(browser: Any, address: str, marks: list[float] | None = None) -> Itera
         context.close()
 
 
-@contextmanager
-def lenet5() -> Iterator[tuple[Any, Any]]:
-    """Give a browser and, in it, the page of LeNet-5 on a server of its own."""
-    with chromium() as browser, demo() as server, visit(browser, server.address) as page:
-        if page.get_by_test_id("model").input_value() != "lenet5":
-            raise AssertionError("The demo opens with another network; this measures LeNet-5.")
-        yield browser, page
+def expect_lenet5(page: Any) -> None:
+    """Make sure that the page shows what the figures are about."""
+    if page.get_by_test_id("model").input_value() != "lenet5":
+        raise AssertionError("The demo opens with another network; this measures LeNet-5.")
