@@ -40,6 +40,8 @@ TOLERANCE = 1e-5
 STEP = 0.03
 #: Seconds that taking note of a batch's results costs, however many there are.
 OVERHEAD = 5e-4
+#: Examples that a candidate is recorded on, where that holds for batches of every size.
+FEW = 6
 #: Gain that a choice must bring before it is made: timings are noisy.
 WORTH = 0.95
 #: Most candidates that are measured together, and most bytes of their weights.
@@ -99,6 +101,7 @@ class Engine:
         # weak: a ranking of a large network is as large as that
         self._rankings: WeakKeyDictionary[object, int] = WeakKeyDictionary()
         self._doubts: str | None = None
+        self._any_size: bool | None = None
         self._weights: tuple[tuple[int, int | None], ...] = ()
         self._by_example: dict[frozenset[Hashable], bool] = {}
         self._numbers = count_up()
@@ -166,6 +169,19 @@ class Engine:
         names = _names(self.graph, plan, model, self._number(plan))
         with evaluation_mode(model), same_random_state(self.device):
             return record(model, inputs, names, self._codes)
+
+    def any_size(self, inputs: Tensor) -> bool:
+        """Whether what is recorded on a few examples holds for batches of every size.
+
+        Tried once, by recording the network on a few and on a full batch: a size that is written
+        into a `view` makes other calls.
+        """
+        if self._any_size is None:
+            sizes = (min(FEW, len(inputs)), min(max(self.way.batch, FEW + 1), len(inputs)))
+            made = [self.record(None, self.model, inputs[:size]) for size in sizes]
+            calls = [([call.key for call in one.calls], one.output) for one in made]
+            self._any_size = sizes[0] != sizes[1] and calls[0] == calls[1]
+        return self._any_size
 
     def keeps(self, program: Program, inputs: Tensor, found: dict[Hashable, Tensor]) -> bool:
         """Whether the frontier's values, `found` for `inputs`, are rows that belong to examples.

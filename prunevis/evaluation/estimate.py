@@ -210,13 +210,22 @@ class Stream:
 
         They come from `predict`, or from whoever computed and checked them in another way.
         """
+        self.note(logits)
+        return self.tell()
+
+    def tell(self) -> AccuracyEstimate:
+        """Return the estimate from what was noted so far, at least one image."""
+        tally = self.tally
+        self.estimate = AccuracyEstimate.of(*tally.interval(), tally.seen, tally.total)
+        return self.estimate
+
+    def note(self, logits: Tensor) -> None:
+        """Take the logits (n, classes) of the images that are due, as `add` without an estimate."""
         tally, targets = self.tally, self.sampler.examples.targets
         where = torch.from_numpy(tally.newest[0])
         self._num_outputs = int(logits.shape[1])
         correct = self._outcomes.write(where, logits, targets[where.to(targets.device)])
         tally.record(correct.numpy(), self._outcomes.margin[where].numpy())
-        self.estimate = AccuracyEstimate.of(*tally.interval(), tally.seen, tally.total)
-        return self.estimate
 
     def evaluation(self) -> Evaluation:
         """Return the exact `Evaluation`, in the order of the data; only once `done`."""

@@ -86,11 +86,30 @@ class Course:
         nothing = np.zeros(0, dtype=np.int64)
         self._due: tuple[Array, Array] = (nothing, nothing)
 
-    def take(self, count: int) -> Array:
+    def take(self, count: int, *, across: bool = False) -> Array:
         """Return the next examples, shape (n,), at most `count` and at least 1 while any are left.
 
         They are what every tally must record next, before more are taken.
+
+        Parameters
+        ----------
+        count
+            How many are wanted, from 1.
+        across
+            Whether a batch may go across the point where the plan is made anew: then there are
+            `count`, if so many are left, and the plan is made a batch earlier.
         """
+        taken = [self._take(count)]
+        while across and (more := count - sum(len(t[0]) for t in taken)) > 0:
+            if self.seen >= self.tallies[0].strata.total:
+                break
+            taken.append(self._take(more))
+        newest = tuple(np.concatenate(parts) for parts in zip(*taken, strict=True))
+        for tally in self.tallies:
+            tally.newest = newest[0], newest[1]
+        return newest[0]
+
+    def _take(self, count: int) -> tuple[Array, Array]:
         strata = self.tallies[0].strata
         if not len(self._due[0]):
             planned = strata.total if len(strata.sizes) == 1 else next_plan(self.seen)
@@ -100,11 +119,9 @@ class Course:
         images, stratum = self._due
         newest = images[:count], stratum[:count]
         self._due = images[count:], stratum[count:]
-        for tally in self.tallies:
-            tally.newest = newest
         self._drawn += np.bincount(newest[1], minlength=len(self._drawn))
         self.seen += len(newest[0])
-        return newest[0]
+        return newest
 
 
 class PlainTally(Tally):

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from prunevis.evaluation.engine import TOLERANCE, Engine
+from prunevis.evaluation.engine import FEW, TOLERANCE, Engine
 from prunevis.evaluation.estimate import AccuracyEstimate, Sampler, Stream
 from prunevis.evaluation.inference import evaluation_mode
 from prunevis.evaluation.pace import threads
@@ -21,14 +21,18 @@ from prunevis.pruning.masking import candidate
 from prunevis.pruning.plan import PruningPlan
 from prunevis.pruning.workspace import Workspace
 
-Steps = Generator[tuple[int, AccuracyEstimate], None, None]
+#: A batch of at least this part of the usual size is filled up to that.
+PADDED = 4
+
+Steps = Generator[tuple[int, AccuracyEstimate | None], None, None]
 
 
 class Together:
     """Candidates of one network, measured together so that what they share is computed once.
 
-    The first full batch is run by the networks themselves and written down; later ones by the
-    program that results, if that gives on the first batch what the networks gave. Images whose two
+    A few images are run by the networks themselves and written down (a full batch, where the size
+    of batches is written into the forward); all are then run by the program that results, if that
+    gives on those what the networks gave. Images whose two
     highest logits lie so close that rounding could decide are run by the network in any case, so
     that the last estimate is the figure of `evaluate`.
 
@@ -59,6 +63,7 @@ class Together:
         self._course: Course | None = None
         self._program: tuple[int, Program] | None = None
         self._plain = False
+        self._limit, self._every = sampler.total, True
         self._keeps = False
         #: Largest difference between the program and the networks, seen on its first batch.
         self._apart = 0.0
@@ -66,7 +71,9 @@ class Together:
         #: have seen more are passed over.
         self._open: tuple[NDArray[np.int64], int] | None = None
 
-    def steps(self, limit: int | None = None, first: int | None = None) -> Steps:
+    def steps(
+        self, limit: int | None = None, first: int | None = None, *, every: bool = True
+    ) -> Steps:
         """Yield the number of a candidate and its estimate after each of its batches.
 
         Parameters
@@ -76,13 +83,19 @@ class Together:
             that was dropped halfway: a batch that was begun is finished.
         first
             Size of the first batch; None for the usual one.
+        every
+            Whether each batch gives an estimate; else there is None until the limit is reached,
+            which saves the arithmetic. (Before the first batch, while networks are written down,
+            there is None too.)
 
         Raises
         ------
         ModelError, DataError, NonFiniteError
             As `evaluate`.
         """
-        steps = self._steps(limit, first)
+        self._limit = self.sampler.total if limit is None else min(limit, self.sampler.total)
+        self._every = every
+        steps = self._steps(first)
         while True:
             # all that a step does, copying images and counting included, on as many threads as pay
             with threads(self.engine.pace.count):
@@ -91,13 +104,12 @@ class Together:
                 return
             yield found
 
-    def _steps(self, limit: int | None, first: int | None) -> Steps:
-        total = self.sampler.total
+    def _steps(self, first: int | None) -> Steps:
         for plan in self.plans[len(self._models) :]:
             model = self.engine.model if plan is None else self._candidate(plan)
             self._models.append(model)
             self.streams.append(self.sampler.stream(model))
-        limit = total if limit is None else min(limit, total)
+        limit = self._limit
         if not self.streams:
             return
         course = self._course = self._course or Course([s.tally for s in self.streams])
@@ -107,7 +119,8 @@ class Together:
                 if first is not None and not course.seen:
                     size = min(first, size**2)  # where a batch is one image, so is the first
                 before = course.seen
-                self._open = course.take(min(size, limit - before)), before
+                images = course.take(min(size, limit - before), across=first is None)
+                self._open = images, before
             yield from self._batch(*self._open)
             self._open = None
 
@@ -124,19 +137,49 @@ class Together:
     def _batch(self, images: NDArray[np.int64], before: int) -> Steps:
         inputs = self.sampler.inputs(images).to(self.sampler.device or self.engine.device)
         count, total = len(images), self.sampler.total
-        if self._program is not None and self._program[0] == count and not self._plain:
-            yield from self._run(self._program[1], torch.from_numpy(images), inputs, before)
+        if self._program is None and not self._plain:
+            yield from self._record_few(inputs)
+        size, program = self._program or (0, None)
+        if (
+            program is not None
+            and not self._plain
+            and (not size or size // PADDED <= count <= size)
+        ):
+            if count < size:  # filled up with images whose results are dropped
+                inputs = inputs[torch.arange(size) % count]
+            yield from self._run(program, torch.from_numpy(images), inputs, before)
         elif count == self.engine.way.batch and not (self._plain or before + count == total):
             # worth writing down: the same size comes again
             yield from self._record(inputs, before)
         else:
             for number, stream in enumerate(self.streams):
                 if stream.seen == before:
-                    yield number, stream.add(self._forward(number, inputs))
+                    yield self._note(number, self._forward(number, inputs))
+
+    def _note(self, number: int, logits: Tensor) -> tuple[int, AccuracyEstimate | None]:
+        stream = self.streams[number]
+        stream.note(logits)
+        return number, stream.tell() if self._every or stream.seen >= self._limit else None
 
     def _forward(self, number: int, inputs: Tensor) -> Tensor:
         with self.engine.pace.step((id(self), number, len(inputs))):
             return self.streams[number].predict(inputs)
+
+    def _record_few(self, inputs: Tensor) -> Steps:
+        """Make a program for batches of every size from a few images, if one holds for all."""
+        try:
+            with torch.inference_mode(), threads(self.engine.pace.count):
+                any_size = self.engine.any_size(self.sampler.examples.inputs)
+        except Exception:
+            any_size = False  # found out again, and dealt with, on a full batch
+        if not any_size:
+            return
+        few, recordings = inputs[:FEW], list[Recording]()
+        for number, stream in enumerate(self.streams):
+            if self._written(number, few, recordings) is None:
+                return
+            yield number, stream.estimate
+        yield from self._tried(few, recordings, size=0)
 
     def _record(self, inputs: Tensor, before: int) -> Steps:
         recordings: list[Recording] = []
@@ -144,18 +187,27 @@ class Together:
             logits = None
             if not self._plain:
                 logits = self._written(number, inputs, recordings)
+                if logits is not None:
+                    logits = stream.predict.checked(logits, inputs)
             if stream.seen == before:
                 logits = self._forward(number, inputs) if logits is None else logits
-                yield number, stream.add(logits)
-        if not self._plain:
-            try:
-                yield from self._merge(inputs, recordings)
-            except Exception:
-                # a `view` of values that now lie in another order; the network itself can run
-                self._plain = True
+                yield self._note(number, logits)
+        yield from self._tried(inputs, recordings, size=len(inputs))
 
-    def _merge(self, inputs: Tensor, recordings: list[Recording]) -> Steps:
-        """Make a program of recordings, if it gives what the networks gave."""
+    def _tried(self, inputs: Tensor, recordings: list[Recording], size: int) -> Steps:
+        if self._plain:
+            return
+        try:
+            yield from self._merge(inputs, recordings, size)
+        except Exception:
+            # a `view` of values that now lie in another order; the network itself can run
+            self._plain = True
+
+    def _merge(self, inputs: Tensor, recordings: list[Recording], size: int) -> Steps:
+        """Make a program of recordings, if it gives what the networks gave.
+
+        `size` is that of the batches it is for; 0 for any.
+        """
         with torch.inference_mode():
             program = self.engine.program(self.plans, recordings)
         found: dict[Hashable, Tensor] = {}
@@ -167,18 +219,16 @@ class Together:
                 self._plain = True
                 return
             self._apart = max(self._apart, apart)
-            estimate = self.streams[number].estimate
-            assert estimate is not None
-            yield number, estimate
+            yield number, self.streams[number].estimate
         kept = self.engine.kept
         kept.want(program.frontier)
         if kept.wants(program.frontier):
             with torch.inference_mode(), threads(self.engine.pace.count):
                 self._keeps = self.engine.keeps(program, inputs, found)
-        self._program = (int(inputs.shape[0]), program)
+        self._program = (size, program)
 
     def _written(self, number: int, inputs: Tensor, recordings: list[Recording]) -> Tensor | None:
-        """Run a candidate, add its recording, return its logits; None if it cannot be recorded."""
+        """Run a candidate, add its recording, return its result; None if it cannot be recorded."""
         engine, model = self.engine, self._models[number]
         try:
             with torch.inference_mode(), threads(engine.pace.count), evaluation_mode(model):
@@ -191,11 +241,13 @@ class Together:
             engine.reason, self._plain = f"recording failed: {type(error).__name__}", True
             return None
         recordings.append(found)
-        return self.streams[number].predict.checked(found.value, inputs)
+        return found.value
 
     def _run(self, program: Program, examples: Tensor, inputs: Tensor, before: int) -> Steps:
         kept = self.engine.kept
         frontier = program.frontier if self._keeps else frozenset[Hashable]()
+        if len(examples) < len(inputs):
+            frontier = frozenset()
         values = kept.get(frontier, examples)
         found: dict | None = {} if values is None and kept.wants(frontier) else None
         outputs = self._outputs(program, inputs, values, found)
@@ -208,14 +260,14 @@ class Together:
             if stream.seen != before:
                 continue  # had this batch before a generator was dropped
             if logits is None:
-                yield number, stream.add(self._forward(number, inputs))
+                yield self._note(number, self._forward(number, inputs[: len(examples)]))
                 continue
-            logits = stream.predict.checked(logits, inputs)
+            logits = stream.predict.checked(logits[: len(examples)], inputs[: len(examples)])
             near = _ties(logits, self._apart)
             if len(near):
                 logits = logits.clone()
                 logits[near] = self._forward(number, inputs[near])
-            yield number, stream.add(logits)
+            yield self._note(number, logits)
         if found is not None and not self._plain:
             kept.put(frontier, examples, found)
 
@@ -257,7 +309,7 @@ def measure_plans(
     wanted = {key: plan for key, plan in zip(keys, plans, strict=True) if key not in found}
     if wanted:
         together = Together(engine, sampler, list(wanted.values()))
-        for _ in together.steps(images):
+        for _ in together.steps(images, every=False):
             yield
         for key, stream in zip(wanted, together.streams, strict=True):
             assert stream.estimate is not None

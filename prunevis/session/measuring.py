@@ -71,7 +71,8 @@ def estimate(controller: Controller, table: Table, index: int) -> Steps:
     instruments = controller.instruments
     together = instruments.alone(table, index, controller.session.network.data)
     for _, found in together.steps(first=FIRST):
-        controller.measured(table, index, found)
+        if found is not None:
+            controller.measured(table, index, found)
         yield
     instruments.learn(table, index, together.streams[0])
 
@@ -104,8 +105,8 @@ def sweep(controller: Controller, table: Table) -> Steps:
                 continue
             together = controller.together(table, wanted)
             yield
-            for number, found in together.steps(limit):
-                if found.seen >= limit or found.exact:
+            for number, found in together.steps(limit, every=False):
+                if found is not None:
                     controller.measured(table, wanted[number], found)
                 yield
             for index, stream in zip(wanted, together.streams, strict=True):
