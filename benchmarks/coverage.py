@@ -11,8 +11,8 @@ a sample without a flip is likely as long as fewer than three are expected in it
 must hold that many. So cells with an ideal half-width under `NEAR_ZERO` are held against an
 absolute width instead.
 
-The plain sample with Wilson's interval is the control: it misses in 5 % by construction, so what its
-worst cell shows beyond that is the noise of as many repetitions.
+The plain sample with Wilson's interval is the control: it misses in 5 % by construction, so what
+its worst cell shows beyond that is the noise of as many repetitions.
 """
 
 from __future__ import annotations
