@@ -156,13 +156,13 @@ class Explorer:
             "apply": controller.apply,
             "undo": controller.undo,
             "reset": controller.reset,
-            "cancel": controller.cancel,
             "keep": controller.keep,
             "discard": controller.discard,
             "sensitivity": controller.scan,
             "dismiss": controller.dismiss,
         }
         get = message.get
+        self._published = -math.inf  # the answer does not wait for its turn
         if action not in ("tab", "theme", "layer", "unit"):
             # what went wrong before is history once a person does something else
             controller.dismiss()
@@ -172,6 +172,8 @@ class Explorer:
             self._open_zoo(get("name"))
         elif action in ("granularity", "criterion", "scope"):
             controller.choose(action, get("name"))
+        elif action == "cancel":
+            controller.cancel(get("name"))
         elif action == "seed":
             controller.choose("seed", get("value"))
         elif action == "tick":

@@ -310,14 +310,14 @@ class Controller:
         self.worker.submit("fine_tune", lambda: tuning.fine_tune(self, plan), LONG)
         self.show_status()
 
-    def cancel(self) -> None:
-        """Stop fine-tuning or the scan of sensitivities; what was there before stays."""
-        if self.worker.cancel("fine_tune"):
+    def cancel(self, name: Any = None) -> None:
+        """Stop "fine_tune" or the "scan" of sensitivities, None for both; the network stays."""
+        if name in (None, "fine_tune") and self.worker.cancel("fine_tune"):
             state = self.session.fine_tuning
             self.session.fine_tuning = replace(
                 state, state="cancelled", text="Cancelled: nothing was changed.", result=None
             )
-        if self.worker.cancel("scan"):
+        if name in (None, "scan") and self.worker.cancel("scan"):
             self.session.scan = Scan()
         self.show_status()
 

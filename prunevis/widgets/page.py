@@ -72,8 +72,8 @@ Messages (browser → Python), each ``{action, ...}``
 ``model | granularity | criterion | scope {name}``, ``seed {value}``, ``tick {layer, on}``,
 ``own {layer, value | null}``, ``layer {name}``, ``unit {unit}``, ``tab {name}``,
 ``theme {name: "light" | "dark"}``, ``apply``, ``undo``, ``reset``,
-``fine_tune {epochs, learning_rate, source}``, ``cancel``, ``keep``, ``discard``,
-``sensitivity``, ``dismiss``.
+``fine_tune {epochs, learning_rate, source}``, ``cancel {name: "fine_tune" | "scan"}``, ``keep``,
+``discard``, ``sensitivity``, ``dismiss``.
 """
 
 from __future__ import annotations

@@ -814,6 +814,27 @@ def test_cancelling_a_scan(opened):
     assert opened.session.status.kind == "idle"
 
 
+def test_cancelling_one_leaves_the_other(opened):
+    controller, worker = opened.controller, opened.controller.worker
+    opened.do("move", 0.5)
+    worker.request(controller.scan)
+    worker.request(lambda: controller.fine_tune(5, 0.05, "train"))
+    while opened.session.scan.state != "running":
+        assert opened.step()
+    worker.request(lambda: controller.cancel("fine_tune"))
+    opened.step()
+    assert opened.session.fine_tuning.state == "cancelled"
+    assert opened.session.scan.state == "running"
+    worker.request(lambda: controller.fine_tune(5, 0.05, "train"))
+    opened.step()
+    for name in ("scan", "sweep", ["scan"]):  # a page may send anything
+        worker.request(lambda name=name: controller.cancel(name))
+        opened.step()
+    assert opened.session.scan.state == "none"
+    assert opened.session.fine_tuning.state == "running"
+    assert opened.session.problem is None
+
+
 # -- what goes wrong ------------------------------------------------------
 
 

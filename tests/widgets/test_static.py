@@ -247,7 +247,7 @@ def test_fine_tuning_form_and_decision(open_page: Open) -> None:
     assert part(page, "keep").is_hidden()
     page.evaluate("next => window.model.publish(next)", {"fine_tune": scene("tuning")["fine_tune"]})
     part(page, "fine-tune-cancel").click()
-    assert sent(page)[-1] == {"action": "cancel"}
+    assert sent(page)[-1] == {"action": "cancel", "name": "fine_tune"}
     assert "14 s left" in part(page, "fine-tune-text").inner_text()
     page.evaluate("next => window.model.publish(next)", {"fine_tune": scene("tuned")["fine_tune"]})
     part(page, "keep").click()

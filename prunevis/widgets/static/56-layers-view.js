@@ -8,11 +8,13 @@ function layersPanel(root, bus) {
   const text = h("p", { class: "pv-quiet" });
   const empty = emptyState("Each layer is pruned on its own, a little and a lot, and the accuracy is estimated each time. Nothing is changed.");
   const scan = h("button", { type: "button", class: "pv-button", "data-testid": "scan", onclick: () => bus.send("sensitivity") });
+  const cancel = h("button", { type: "button", class: "pv-button", "data-testid": "scan-cancel", hidden: true,
+    onclick: () => bus.send("cancel", { name: "scan" }) }, "Cancel");
   const bar = h("div", { class: "pv-progress pv-endless", role: "progressbar", "aria-label": "Scanning the layers", hidden: true }, h("i"));
   root.append(h("div", { class: "pv-kinds" },
     h("section", { class: "pv-kind" }, h("h3", { class: "pv-h" }, "Where parameters and FLOPs sit"), costs.root, costsEmpty.root, costsText),
     h("section", { class: "pv-kind" }, h("h3", { class: "pv-h" }, "How much each layer can lose on its own"),
-      picture.root, empty.root, text, bar, h("div", { class: "pv-actions" }, scan))));
+      picture.root, empty.root, text, bar, h("div", { class: "pv-actions" }, scan, cancel))));
   bus.watch(["layers_view"], () => {
     const view = bus.slice("layers_view");
     const scanned = view.sensitivity || { state: "none" };
@@ -25,6 +27,7 @@ function layersPanel(root, bus) {
     setText(text, scanned.text);
     setHidden(text, !scanned.text);
     setHidden(bar, !running);
+    setHidden(cancel, !running);
     scan.disabled = running;
     setText(scan, running ? "Scanning…" : scanned.state === "done" ? "Scan again" : "Scan the layers");
   }, "layers");

@@ -20,7 +20,7 @@ function fineTuneForm(bus) {
   const source = followingInput({ options: true, attributes: { "data-testid": "source" } });
   const start = h("button", { type: "submit", class: "pv-button pv-primary", "data-testid": "fine-tune-start" }, "Start");
   const cancel = h("button", { type: "button", class: "pv-button", "data-testid": "fine-tune-cancel",
-    onclick: () => bus.send("cancel") }, "Cancel");
+    onclick: () => bus.send("cancel", { name: "fine_tune" }) }, "Cancel");
   const part = (label, control, help) => h("label", { class: "pv-form-field" }, h("span", { class: "pv-label" }, label), control,
     h("span", { class: "pv-quiet" }, help));
   const root = h("form", { class: "pv-form", onsubmit: (event) => {
