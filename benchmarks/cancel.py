@@ -61,7 +61,7 @@ def measure(*, quick: bool = False) -> Report:
 def fine_tuning(page: Any, draw: random.Random) -> float:
     """Start, wait for steps and a while more, cancel; return ms."""
     page.get_by_test_id("fine-tune-start").click()
-    page.wait_for_function("() => part('fine-tune-text').innerText.includes('loss')")
+    page.wait_for_function("() => part('fine-tune-text').innerText.includes('epoch')")
     return cancelled(
         page,
         "fine-tune-cancel",
