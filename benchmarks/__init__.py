@@ -5,7 +5,23 @@ measures and holds the figures. A benchmark is a module with ``TITLE`` and ``mea
 Report``.
 """
 
-NAMES = ("slider_move", "import_time", "page_ready", "key_to_paint", "first_estimate")
+NAMES = (
+    "slider_move",
+    "large_plan",
+    "sweep",
+    "coverage",
+    "images_needed",
+    "large_page",
+    "import_time",
+    "page_ready",
+    "key_to_paint",
+    "first_estimate",
+    "network_delay",
+    "cancel",
+    "drag_soak",
+)
 
 #: Those that need Chromium.
-IN_BROWSER = frozenset({"page_ready", "key_to_paint", "first_estimate"})
+IN_BROWSER = frozenset(
+    {"page_ready", "key_to_paint", "first_estimate", "network_delay", "cancel", "drag_soak"}
+)
