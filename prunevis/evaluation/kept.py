@@ -55,9 +55,8 @@ class Kept:
         for rows in reversed(self._sets.values()):
             if rows is not None and rows.values and rows.room < self.count:
                 return (
-                    f"What the untouched first layers give is kept for {rows.room:,} of "
-                    f"{self.count:,} examples ({self.budget // 1024**2} MiB); it is computed "
-                    "again for the others."
+                    f"What comes before the first pruned layer is kept for {rows.room:,} of "
+                    f"{self.count:,} images ({self.budget // 1024**2} MiB)."
                 )
         return ""
 

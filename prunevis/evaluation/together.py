@@ -119,7 +119,7 @@ class Together:
                 if first is not None and not course.seen:
                     size = min(first, size**2)  # where a batch is one image, so is the first
                 before = course.seen
-                images = course.take(min(size, limit - before), across=first is None)
+                images = course.take(min(size, limit - before), across=first is None or not before)
                 self._open = images, before
             yield from self._batch(*self._open)
             self._open = None

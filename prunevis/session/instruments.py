@@ -45,6 +45,11 @@ class Instruments:
             self._engine = Engine(stage.model, stage.graph, data.test.count)
         return self._engine
 
+    @property
+    def note(self) -> str:
+        """Say if there was no room for all activations that are worth keeping, else ""."""
+        return "" if self._engine is None else self._engine.kept.note
+
     def sampler(self, stage: Stage, data: Data) -> Sampler:
         """Return the order of images for candidates of `stage`, whose baseline is known."""
         self._take(stage)

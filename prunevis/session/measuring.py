@@ -180,6 +180,8 @@ def status(controller: Controller) -> Status:
         text = "Exact here."
     else:
         text = f"Estimate from {here.seen:,} of {total:,} images."
+    if note := controller.instruments.note:
+        text = f"{text} {note}"
     known, positions = session.curve.known, len(table.sparsity)
     if session.fine_tuning.state == "running":
         return Status("busy", f"{text} Fine-tuning: {session.fine_tuning.text}")

@@ -56,7 +56,7 @@ def test_as_far_as_there_is_room():
     assert kept.bytes == 64
     assert kept.get(A, torch.tensor([5, 3, 8, 1])) is not None
     assert kept.get(A, torch.tensor([2])) is None
-    assert "4 of 10 examples" in kept.note
+    assert "4 of 10 images" in kept.note
     put(kept, A, torch.tensor([2]))
     assert kept.get(A, torch.tensor([2])) is None
 

@@ -884,3 +884,12 @@ def test_networks_that_are_not_used_any_more_are_let_go(driver, mlp_data):
     driver.open(seeded(TinyMLP), mlp_data)
     gc.collect()
     assert [ref() for ref in kept] == [None, None]
+
+
+def test_the_page_says_when_there_is_no_room_for_what_comes_before_the_first_pruned_layer(opened):
+    opened.controller.instruments._engine.kept.budget = 64
+    assert "is kept for" not in opened.session.status.text
+    first, *_ = opened.session.setting.ticked
+    opened.do("tick", first, False).do("move", 0.5)
+    assert "What comes before the first pruned layer is kept for" in opened.session.status.text
+    assert opened.session.curve.known == 101
