@@ -21,6 +21,7 @@ from torch.nn.utils import prune
 import prunevis as pv
 from benchmarks.record import Figure, Report
 from benchmarks.resnets import resnet
+from prunevis.evaluation.pace import threads
 
 TITLE = "A slider move on ResNet-50, 25 million parameters: plan, costs and masks at a new sparsity"
 COUNTS_MS, MASKS_MS, RATIO = 10.0, 60.0, 50.0
@@ -34,12 +35,8 @@ COPY = "baseline: the same on a copy of the network, made within the time"
 def measure(*, quick: bool = False) -> Report:
     """Return times in ms at random sparsities, and how many times faster than the baseline."""
     count, warm = (1, 0) if quick else (30, 3)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with threads(1):
         return _measure(count, warm)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _measure(count: int, warm: int) -> Report:

@@ -18,6 +18,7 @@ from torch.nn.utils import prune
 
 import prunevis as pv
 from benchmarks.record import Figure, Report
+from prunevis.evaluation.pace import threads
 
 TITLE = "A slider move: plan and costs of LeNet-5 at a new sparsity"
 BAR_MS = 5.0
@@ -26,12 +27,8 @@ BAR_MS = 5.0
 def measure(*, quick: bool = False) -> Report:
     """Return times of `Ranking.plan` and `CostModel.cost` at random sparsities, in ms."""
     count, warm = (10, 2) if quick else (200, 20)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with threads(1):
         return _measure(count, warm)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _measure(count: int, warm: int) -> Report:

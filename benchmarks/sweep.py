@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import prunevis as pv
 from benchmarks.record import Figure, Report
+from prunevis.evaluation import pace
 from prunevis.session.tables import POSITIONS
 
 TITLE = "Exact accuracy at all 101 slider positions, against the usual loop"
@@ -165,15 +166,10 @@ def tensor_loop(
     """Return a function that counts right answers with these settings."""
 
     def run(model: nn.Module) -> int:
-        before = torch.get_num_threads()
-        torch.set_num_threads(threads)
-        try:
-            if channels_last:
-                model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-            with torch.inference_mode():
-                parts = zip(inputs.split(batch), targets.split(batch), strict=True)
-                return sum(int((model(x).argmax(1) == y).sum()) for x, y in parts)
-        finally:
-            torch.set_num_threads(before)
+        if channels_last:
+            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        with torch.inference_mode(), pace.threads(threads):
+            parts = zip(inputs.split(batch), targets.split(batch), strict=True)
+            return sum(int((model(x).argmax(1) == y).sum()) for x, y in parts)
 
     return run

@@ -20,13 +20,15 @@ from prunevis.evaluation import (
 )
 from prunevis.pruning import rank_steps
 from prunevis.session import choices
+from prunevis.session.jobs import REFINE
 from prunevis.session.state import Scan, Status, Table
 from prunevis.statistics import collect_steps
 
 if TYPE_CHECKING:
     from prunevis.session.controller import Controller
 
-Steps = Generator[None, None, None]
+#: A step that yields a priority goes on with that.
+Steps = Generator[int | None, None, None]
 
 #: Files larger than this, in bytes, take too long to compress between two slider moves.
 MOST_TO_COMPRESS = 6_000_000
@@ -71,9 +73,12 @@ def estimate(controller: Controller, table: Table, index: int) -> Steps:
     instruments = controller.instruments
     together = instruments.alone(table, index, controller.session.network.data)
     for _, found in together.steps(first=FIRST):
-        if found is not None:
-            controller.measured(table, index, found)
-        yield
+        if found is None:
+            yield
+            continue
+        controller.measured(table, index, found)
+        # while the slider moves on, no step that only makes an answer better is in its way
+        yield REFINE
     instruments.learn(table, index, together.streams[0])
 
 
