@@ -159,7 +159,7 @@ def verdict(figure: dict[str, Any]) -> str:
 
 def table(result: dict[str, Any]) -> str:
     """Return a result as lines for a terminal."""
-    rows = [("", "median", "p95", "max", "runs", "bar")]
+    rows: list[tuple[str, ...]] = [("", "median", "p95", "max", "runs", "bar")]
     for figure in result["figures"]:
         values = [amount(figure[key], figure["unit"]) for key in ("median", "p95", "max")]
         rows.append((figure["name"], *values, str(figure["count"]), verdict(figure)))
