@@ -176,6 +176,8 @@ class Engine:
         Tried once, by recording the network on a few and on a full batch: a size that is written
         into a `view` makes other calls.
         """
+        if self.large:
+            return False  # some images of it take long; its batches are small as they are
         if self._any_size is None:
             sizes = (min(FEW, len(inputs)), min(max(self.way.batch, FEW + 1), len(inputs)))
             made = [self.record(None, self.model, inputs[:size]) for size in sizes]

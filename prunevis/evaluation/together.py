@@ -178,7 +178,8 @@ class Together:
         for number, stream in enumerate(self.streams):
             if self._written(number, few, recordings) is None:
                 return
-            yield number, stream.estimate
+            if len(self.streams) > 1:  # a single one is soon done, and somebody waits for it
+                yield number, stream.estimate
         yield from self._tried(few, recordings, size=0)
 
     def _record(self, inputs: Tensor, before: int) -> Steps:
@@ -219,7 +220,8 @@ class Together:
                 self._plain = True
                 return
             self._apart = max(self._apart, apart)
-            yield number, self.streams[number].estimate
+            if len(self.streams) > 1:
+                yield number, self.streams[number].estimate
         kept = self.engine.kept
         kept.want(program.frontier)
         if kept.wants(program.frontier):
