@@ -74,7 +74,7 @@ def compare(
     best: list[float] = []
     counts: dict[float, int] = {}
     values: dict[float, float] = {}
-    runs = 1 if quick else 3
+    runs = 1 if quick else 2
     for run in range(runs):
         start = perf_counter()
         curve = pv.tradeoff(
