@@ -192,9 +192,13 @@ class Controller:
             index = table.index(sparsity)
             # the sweep knows nothing of the new position; it starts again with what is left
             self.worker.cancel("sweep")
-        if table.stage.baseline is None:
-            return  # estimates compare with it; the job that measures it comes back here
         known = self.curves.get(table, index)
+        if table.stage.baseline is None:
+            # a first answer, of a plain sample; the job that measures the baseline comes back here
+            if known is None:
+                self.worker.submit("estimate", lambda: measuring.estimate(self, table, index), NOW)
+            self.show_status()
+            return
         if known is None or not known.exact:
             self.worker.submit("estimate", lambda: measuring.estimate(self, table, index), NOW)
         else:

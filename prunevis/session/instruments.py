@@ -51,9 +51,9 @@ class Instruments:
         return "" if self._engine is None else self._engine.kept.note
 
     def sampler(self, stage: Stage, data: Data) -> Sampler:
-        """Return the order of images for candidates of `stage`, whose baseline is known."""
+        """Return the order of images for candidates of `stage`: a plain one without baseline."""
         self._take(stage)
-        if self._sampler is None:
+        if self._sampler is None or self._sampler.baseline is not stage.baseline:
             self._sampler = Sampler(data.test, stage.baseline)
         return self._sampler
 

@@ -69,10 +69,14 @@ def rank_setting(controller: Controller) -> Steps:
 
 
 def estimate(controller: Controller, table: Table, index: int) -> Steps:
-    """Measure position `index` until it is exact, each batch an estimate."""
+    """Measure position `index` until it is exact, each batch an estimate.
+
+    Before the network as it came is measured there is one, of a plain sample.
+    """
     instruments = controller.instruments
     together = instruments.alone(table, index, controller.session.network.data)
-    for _, found in together.steps(first=FIRST):
+    paired = table.stage.baseline is not None
+    for _, found in together.steps(None if paired else FIRST, first=FIRST):
         if found is None:
             yield
             continue

@@ -15,7 +15,7 @@ from torch import nn
 import prunevis
 from prunevis.data import Data
 from prunevis.evaluation import evaluate
-from prunevis.pruning import remove
+from prunevis.pruning import candidate, remove
 from prunevis.session import controller, measuring
 from prunevis.session.jobs import BACKGROUND
 from prunevis.session.opening import private_copy
@@ -204,6 +204,25 @@ def test_changing_the_setting_while_the_network_as_it_came_is_measured(driver, m
     assert driver.stage.baseline is not None
     assert driver.session.table.stage is driver.stage
     assert driver.session.curve.known == 101
+
+
+def test_a_first_answer_does_not_wait_for_the_network_as_it_came(driver, mlp):
+    data = Data(train=None, test=answered(mlp, labelled((12,), 900, 4)))
+    driver.controller.open(lambda: (private_copy(mlp), data, "", "Tiny"))
+    while driver.session.table is None:
+        assert driver.step()
+    driver.controller.worker.request(lambda: driver.controller.move(0.5))
+    while driver.session.curve.estimates[50] is None:
+        assert driver.step()
+    assert driver.stage.baseline is None
+    plain = driver.session.curve.estimates[50]
+    assert plain.seen == 128
+    assert plain.low < plain.value < plain.high
+    driver.do("move", 0.5)
+    paired = driver.session.curve.estimates[50]
+    assert paired.exact
+    plan = driver.session.table.ranking.plan(0.5)
+    assert paired.value == evaluate(candidate(driver.stage.model, plan), data.test).accuracy
 
 
 def test_estimates_come_before_they_are_exact(driver, mlp):
