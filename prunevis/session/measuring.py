@@ -21,6 +21,7 @@ from prunevis.evaluation import (
 from prunevis.pruning import rank_steps
 from prunevis.session import choices
 from prunevis.session.jobs import REFINE
+from prunevis.session.memory import give_back
 from prunevis.session.state import Scan, Status, Table
 from prunevis.statistics import collect_steps
 
@@ -120,6 +121,7 @@ def sweep(controller: Controller, table: Table) -> Steps:
                 yield
             for index, stream in zip(wanted, together.streams, strict=True):
                 instruments.learn(table, index, stream)
+    give_back()
 
 
 def collect(controller: Controller) -> Steps:
