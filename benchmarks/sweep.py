@@ -49,6 +49,7 @@ def measure(*, quick: bool = False) -> Report:
     notes = [f"{torch.get_num_threads()} threads are torch's own choice, {len(targets):,} images."]
     for name in names:
         model = pv.load_model(name).eval()
+        pv.trace(model, inputs[:1])  # loads modules of torch: once in a process, no part of a sweep
         tuned, choice = tune(model, inputs, targets)
         notes.append(f"{name}: the tuned loop uses {choice}.")
         for granularity in ("weight", "unit"):

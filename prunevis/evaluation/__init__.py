@@ -5,6 +5,7 @@ from prunevis.evaluation.estimate import AccuracyEstimate, Sampler, Stream, esti
 from prunevis.evaluation.exact import Evaluation, evaluate, evaluate_steps
 from prunevis.evaluation.metrics import MetricEstimate, estimate
 from prunevis.evaluation.oneshot import Pruned, prune
+from prunevis.evaluation.positions import blocks, coarse_to_fine
 from prunevis.evaluation.references import Reference
 from prunevis.evaluation.sensitivity import Sensitivity, sensitivity, sensitivity_steps
 from prunevis.evaluation.storage import (
@@ -13,7 +14,7 @@ from prunevis.evaluation.storage import (
     storage_steps,
     stored_bytes,
 )
-from prunevis.evaluation.together import Together, blocks, coarse_to_fine
+from prunevis.evaluation.together import Together
 from prunevis.evaluation.tradeoff import Tradeoff, TradeoffPoint, tradeoff
 
 __all__ = [

@@ -12,64 +12,57 @@ number of threads and batch size are chosen by running the network for a moment
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Generator, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count as count_up
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
+from prunevis.evaluation.choosing import Way, choose_steps, timed
 from prunevis.evaluation.inference import Predictor, evaluation_mode, same_random_state
 from prunevis.evaluation.kept import Kept, by_example
 from prunevis.evaluation.kernels import alternatives
-from prunevis.evaluation.pace import MORE, Pace, threads
+from prunevis.evaluation.pace import Pace, threads
 from prunevis.evaluation.program import Program
 from prunevis.evaluation.recording import Codes, Leaf, NotRecordable, Recording, record
 from prunevis.evaluation.rewriting import Rows, folded, narrowed
 from prunevis.evaluation.trust import BESIDE, CHANGED, doubts, hooked, state_of
 from prunevis.graph.layers import ModelGraph
-from prunevis.pruning.masking import MaskedModel
+from prunevis.pruning.masking import MaskedModel, candidate
 from prunevis.pruning.plan import PruningPlan
 
 #: Largest difference between a program's logits and the network's, relative to the largest logit.
 TOLERANCE = 1e-5
-#: Seconds that one batch should take at most.
-STEP = 0.03
-#: Seconds that taking note of a batch's results costs, however many there are.
-OVERHEAD = 5e-4
 #: Examples that a candidate is recorded on, where that holds for batches of every size.
 FEW = 6
-#: Gain that a choice must bring before it is made: timings are noisy.
-WORTH = 0.95
 #: Most candidates that are measured together, and most bytes of their weights.
 MAX_BLOCK, BLOCK_BYTES = 13, 64 * 1024**2
+#: Products that cost as much as copying a value between channels, measured on an AMD server core:
+#: channel by channel, and with channels last, where values that stay lie in small pieces.
+PRODUCTS, PRODUCTS_LAST = 16, 64
 #: Keys that are remembered before all are forgotten.
 MAX_CODES = 60_000
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """How batches are run.
+class Trial:
+    """A network that ways are tried on.
 
     Attributes
     ----------
-    channels_last
-        Whether weights of convolutions lie in memory channel by channel.
-    faster
-        Whether operators are replaced by those of `kernels`.
-    threads
-        Threads within an operator.
-    batch
-        Examples in a batch.
+    plan
+        None for the network as it is.
+    model
+        Its candidate.
+    recorded
+        By size of batch.
     """
 
-    channels_last: bool = False
-    faster: bool = False
-    threads: int = 1
-    batch: int = 64
+    plan: PruningPlan | None
+    model: nn.Module
+    recorded: dict[int, Recording] = field(default_factory=dict)
 
 
 class Engine:
@@ -92,6 +85,8 @@ class Engine:
     ) -> None:
         self.model, self.graph = model, graph
         self.way = Way()
+        #: How networks that have lost units are run, once that is known.
+        self.cut: Way | None = None
         self.kept = Kept(count) if budget is None else Kept(count, budget)
         limit = torch.get_num_threads()
         options = sorted({count for count in (1, 2, limit // 2, limit) if 1 <= count <= limit})
@@ -218,11 +213,14 @@ class Engine:
         self, plans: Sequence[PruningPlan | None], recordings: Sequence[Recording]
     ) -> Program:
         """Merge recordings of candidates, in ascending order of what was removed."""
+        way = self.way_of(plans)
         if self.large:
-            return self._built(recordings, self.way)
+            return self._built(recordings, way)
         cache: dict[Hashable, Tensor] = {}
-        merged = narrowed([folded(r, cache) for r in recordings], self._rows(plans))
-        return self._built(merged, self.way)
+        each = [folded(recording, cache) for recording in recordings]
+        least = PRODUCTS_LAST if way.channels_last else PRODUCTS
+        merged = narrowed(each, self._rows(plans), least)
+        return self._built(merged, way)
 
     def _rows(self, plans: Sequence[PruningPlan | None]) -> Rows:
         """Return a function that says which rows of a weight stay when units of a group go."""
@@ -252,94 +250,69 @@ class Engine:
 
     # -- choosing --------------------------------------------------------------------------------
 
-    def tune_steps(self, inputs: Tensor) -> Generator[None, None, None]:
-        """Choose the way by running the network itself for a moment.
+    def tune_steps(
+        self, inputs: Tensor, plan: PruningPlan | None = None
+    ) -> Generator[None, None, None]:
+        """Choose the way by running a network for a moment: which one is fastest, turn by turn.
 
         Parameters
         ----------
         inputs
             Examples to run; those beyond some hundreds are not touched.
+        plan
+            None: the network itself. Else one that takes units out, for all that do: numbers of
+            channels that are no multiple of a vector's length can make a layout many times slower.
         """
         if self.device.type != "cpu":
-            self.way = Way(threads=self.pace.options[-1], batch=min(256, len(inputs)))
+            self.way = self.cut = Way(threads=self.pace.options[-1], batch=min(256, len(inputs)))
             return
-        # one image first: of a large network 16 would take many seconds
-        seconds = self._seconds(Way(threads=1, batch=1), inputs)
-        yield
-        way = Way(threads=1, batch=max(1, min(16, int(STEP / max(seconds, 1e-6)), len(inputs))))
-        if way.batch > 1:
-            seconds = self._seconds(way, inputs)
-            yield
-        fits = int(way.batch * STEP / 2 / max(seconds, 1e-6))
-        way = replace(way, batch=max(1, min(fits, 128, len(inputs))))
-        seconds = self._seconds(way, inputs)
-        for change in ({"faster": True}, {"channels_last": True})[: 1 if self.large else 2]:
-            yield
-            other = replace(way, **change)
-            took = self._seconds(other, inputs)
-            if took < WORTH * seconds:
-                way, seconds = other, took
-        per_example = (seconds + OVERHEAD) / way.batch
-        for batch in (way.batch // 2, 2 * way.batch, 4 * way.batch, 8 * way.batch):
-            if 1 <= batch <= min(len(inputs), 1024) and batch * per_example < STEP:
-                yield
-                other = replace(way, batch=batch)
-                took = (self._seconds(other, inputs) + OVERHEAD) / batch
-                if took < WORTH * per_example:
-                    way, per_example = other, took
-        yield
-        seconds = self._seconds(way, inputs, wall=True)
-        for count in self.pace.options[1:]:
-            yield
-            other = replace(way, threads=count)
-            took = self._seconds(other, inputs, wall=True)
-            if took < MORE * seconds:
-                way, seconds = other, took
-        self.way, self._usual = way, seconds
+        trial = Trial(plan, self.model if plan is None else candidate(self.model, plan))
+        way, usual = yield from choose_steps(
+            lambda way: self._run_of(way, inputs, trial),
+            self.pace.options,
+            len(inputs),
+            layouts=not self.large,
+        )
         self.pace = Pace(self.pace.options, way.threads)
+        if plan is None:
+            self.way, self.cut, self._usual = way, None, usual
+        else:
+            self.cut = way
+
+    def way_of(self, plans: Sequence[PruningPlan | None]) -> Way:
+        """Return how to run batches of these candidates."""
+        units = any(plan is not None and plan.granularity == "unit" for plan in plans)
+        return self.cut if units and self.cut is not None else self.way
 
     def slowed(self, inputs: Tensor) -> bool:
         """Whether a batch now takes half as long again as when the way was chosen."""
         if self._usual is None:
             return False
         way = replace(self.way, threads=self.pace.count)
-        return self._seconds(way, inputs, wall=True, runs=1) > 1.5 * self._usual
+        run = self._run_of(way, inputs, Trial(None, self.model))
+        return timed(way, run, wall=True) > 1.5 * self._usual
 
-    def _seconds(self, way: Way, inputs: Tensor, *, wall: bool = False, runs: int = 3) -> float:
-        """Return how long a batch takes, the shortest of some runs; infinite if it cannot run."""
+    def _run_of(self, way: Way, inputs: Tensor, trial: Trial) -> Callable[[], object] | None:
+        """Return what runs a network on a batch, tried once; None if it cannot in this way."""
         batch = inputs[: way.batch].to(self.device)
         with torch.inference_mode(), threads(way.threads):
-            run = self._runner(way, batch)
-            if run is None:
-                return math.inf
-            # on one thread its own time is counted: what else the machine does is no property of
-            # a way to run; how many threads pay depends on just that
-            clock = time.thread_time if way.threads == 1 and not wall else time.perf_counter
-            times = []
-            for _ in range(runs):
-                start = clock()
-                run()
-                times.append(clock() - start)
-                if times[-1] > STEP:
-                    break  # so long that once is telling
-        return min(times)
-
-    def _runner(self, way: Way, batch: Tensor) -> Callable[[], object] | None:
-        """Return what runs the network on a batch, tried once; None if it cannot in this way."""
-        try:
-            recording = self.record(None, self.model, batch)
-            program = self._built([recording if self.large else folded(recording, {})], way)
-            list(program.run(batch))
-            return lambda: list(program.run(batch))
-        except NotRecordable as error:
-            self.reason = str(error)
-        except Exception:
-            # a `view` of values that now lie in another order, or the forward itself fails
-            if way.channels_last or way.faster:
-                return None
-        predict = Predictor(self.model, 1)
-        predict(batch.clone())
-        return lambda: predict(batch.clone())
+            try:
+                recording = trial.recorded.get(len(batch))
+                if recording is None:
+                    recording = self.record(trial.plan, trial.model, batch)
+                    trial.recorded[len(batch)] = recording
+                program = self._built([recording if self.large else folded(recording, {})], way)
+                list(program.run(batch))
+                return lambda: list(program.run(batch))
+            except NotRecordable as error:
+                self.reason = str(error)
+            except Exception:
+                # a `view` of values that now lie in another order, or the forward itself fails
+                if way.channels_last or way.faster:
+                    return None
+            predict = Predictor(trial.model, 1)
+            predict(batch.clone())
+            return lambda: predict(batch.clone())
 
 
 def _names(
@@ -386,4 +359,8 @@ def _as_it_is(leaf: Tensor) -> Tensor:
 
 
 def _channels_last(leaf: Tensor) -> Tensor:
-    return leaf.contiguous(memory_format=torch.channels_last) if leaf.ndim == 4 else leaf
+    if leaf.ndim != 4:
+        return leaf
+    # copied in any case: a weight of 1 x 1, or of one channel, counts as laid out in both ways, and
+    # a convolution then takes the other one
+    return torch.empty_like(leaf, memory_format=torch.channels_last).copy_(leaf)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -173,7 +173,7 @@ class Predictor:
                 raise
             except Exception as error:
                 raise self._forward_error(error, inputs) from error
-            logits = self.checked(output, inputs)
+            logits = self.checked(output, inputs.shape)
         if self._writes is None:
             self._writes = given.is_inference() or given._version > 0
         self._worked_with = int(inputs.shape[0])
@@ -196,9 +196,9 @@ class Predictor:
             fix=fix,
         )
 
-    def checked(self, output: Any, inputs: Tensor) -> Tensor:
-        """Return the logits on the CPU if `output`, computed from `inputs`, is fit for that."""
-        count = int(inputs.shape[0])
+    def checked(self, output: Any, shape: Sequence[int]) -> Tensor:
+        """Return the logits on the CPU if `output`, from inputs of `shape`, is fit for that."""
+        count = shape[0]
         if not isinstance(output, Tensor):
             raise ModelError(
                 "The model does not give one tensor of logits.",
@@ -211,7 +211,7 @@ class Predictor:
                 "The model's output is not one row of logits an example.",
                 expected=f"({count}, classes)",
                 got=tuple(output.shape),
-                where=f"a batch of inputs of shape {tuple(inputs.shape)}",
+                where=f"a batch of inputs of shape {tuple(shape)}",
                 fix="Wrap it in a module whose forward returns logits of shape (N, classes).",
             )
         if output.shape[1] < self.num_classes:

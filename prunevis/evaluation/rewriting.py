@@ -84,7 +84,7 @@ def folded(recording: Recording, cache: dict[Hashable, Tensor]) -> Recording:
     return _with(recording, calls, leaves)
 
 
-def narrowed(recordings: Sequence[Recording], rows: Rows) -> list[Recording]:
+def narrowed(recordings: Sequence[Recording], rows: Rows, least: int = 0) -> list[Recording]:
     """Return `recordings` with outputs of layers cut out of wider ones that an earlier one has.
 
     Parameters
@@ -93,6 +93,9 @@ def narrowed(recordings: Sequence[Recording], rows: Rows) -> list[Recording]:
         In ascending order of what was removed.
     rows
         Tells which rows of a weight stay.
+    least
+        Products in one value of a layer's output from which on cutting it out is worth it: below,
+        computing it anew costs less than copying it.
     """
     widest: dict[Hashable, tuple[Hashable, int]] = {}
     result = []
@@ -100,7 +103,7 @@ def narrowed(recordings: Sequence[Recording], rows: Rows) -> list[Recording]:
         calls, leaves = {call.key: call for call in recording.calls}, dict(recording.leaves)
         for call in recording.calls:
             own = _own_units(call)
-            if own is None:
+            if own is None or leaves[call.args[1].key][0].numel() < least:
                 continue
             name, group, removed, rest = own
             wide, before = widest.setdefault((name, group, rest), (call.key, removed))

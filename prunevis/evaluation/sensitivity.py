@@ -17,11 +17,12 @@ from prunevis.errors import NothingToPruneError, SpecError
 from prunevis.evaluation.engine import Engine
 from prunevis.evaluation.estimate import AccuracyEstimate, Sampler
 from prunevis.evaluation.exact import Evaluation, evaluate_steps, examples_of
-from prunevis.evaluation.together import blocks, measure_plans
+from prunevis.evaluation.positions import blocks, measure_plans
 from prunevis.evaluation.tradeoff import check_images
 from prunevis.graph.layers import ModelGraph
 from prunevis.graph.trace import trace
 from prunevis.pruning.cuts import Ranking
+from prunevis.pruning.plan import PruningPlan
 from prunevis.pruning.ranking import rank
 from prunevis.pruning.spec import PruningSpec, check_sparsity
 from prunevis.statistics import collect_statistics
@@ -147,6 +148,7 @@ def sensitivity_steps(
             if layers is not None:
                 raise
             skipped[name] = error.problem
+        yield SensitivityProgress(0, len(chosen) * len(positions), {})
     total = len(rankings) * len(positions)
     if baseline is None:
         for progress in evaluate_steps(model, examples, device=device):
@@ -157,8 +159,12 @@ def sensitivity_steps(
     found: dict[str, dict[float, AccuracyEstimate]] = {name: {} for name in rankings}
     done = 0
     engine = Engine(model, graph, sampler.total)
-    for _ in engine.tune_steps(examples.inputs):
-        yield SensitivityProgress(0, total, {})
+    tried: list[PruningPlan | None] = [None]
+    if granularity == "unit":
+        tried += [ranking.plan(positions[len(positions) // 2]) for ranking in rankings.values()][:1]
+    for plan in tried:
+        for _ in engine.tune_steps(examples.inputs, plan):
+            yield SensitivityProgress(0, total, {})
     for block in blocks(len(positions), engine.block):
         for name, ranking in rankings.items():
             plans = [ranking.plan(positions[place]) for place in block]

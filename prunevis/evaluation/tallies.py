@@ -13,6 +13,8 @@ from prunevis.evaluation.references import finite
 from prunevis.evaluation.sampling import FlipDesign, MeanDesign, Strata, next_plan, neyman
 
 Array = NDArray[Any]
+#: No examples and no strata.
+NOTHING: tuple[Array, Array] = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
 
 
 class Tally:
@@ -30,7 +32,7 @@ class Tally:
     drawn
         Shape (H,): how many of them in each stratum.
     newest
-        The batch that is recorded next: examples and their strata, each of shape (n,).
+        What was taken and not yet recorded: examples and their strata, each of shape (n,).
     """
 
     def __init__(self, strata: Strata) -> None:
@@ -38,8 +40,7 @@ class Tally:
         self.total = strata.total
         self.seen = 0
         self.drawn = np.zeros(len(strata.sizes))
-        nothing = np.zeros(0, dtype=np.int64)
-        self.newest: tuple[Array, Array] = (nothing, nothing)
+        self.newest: tuple[Array, Array] = NOTHING
         self._course: Course | None = None
 
     def rates(self) -> Array:
@@ -60,13 +61,14 @@ class Tally:
             yield images
 
     def count(self, values: Array) -> Array:
-        """Return the sum of `values` of the newest batch (n,) in each stratum, shape (H,)."""
+        """Return the sum of `values` of the newest examples (n,) in each stratum, shape (H,)."""
         return np.bincount(self.newest[1], weights=values, minlength=len(self.drawn))
 
     def advance(self) -> None:
-        """Note that the newest batch has been recorded."""
+        """Note that the newest examples have been recorded."""
         self.drawn += np.bincount(self.newest[1], minlength=len(self.drawn))
         self.seen += len(self.newest[1])
+        self.newest = NOTHING
 
 
 class Course:
@@ -83,13 +85,18 @@ class Course:
         self.tallies = tallies
         self.seen = tallies[0].seen
         self._drawn = tallies[0].drawn.copy()
-        nothing = np.zeros(0, dtype=np.int64)
-        self._due: tuple[Array, Array] = (nothing, nothing)
+        self._due: tuple[Array, Array] = NOTHING
+
+    def plans_within(self, count: int, *, across: bool = False) -> bool:
+        """Whether `take` would plan by what was seen: then all that was taken must be recorded."""
+        several = len(self.tallies[0].strata.sizes) > 1
+        return several and len(self._due[0]) < (count if across else 1)
 
     def take(self, count: int, *, across: bool = False) -> Array:
         """Return the next examples, shape (n,), at most `count` and at least 1 while any are left.
 
-        They are what every tally must record next, before more are taken.
+        They are what every tally must record next, alone or together with what is taken after
+        them; see `plans_within`.
 
         Parameters
         ----------
@@ -104,9 +111,9 @@ class Course:
             if self.seen >= self.tallies[0].strata.total:
                 break
             taken.append(self._take(more))
-        newest = tuple(np.concatenate(parts) for parts in zip(*taken, strict=True))
+        newest = _joined(taken)
         for tally in self.tallies:
-            tally.newest = newest[0], newest[1]
+            tally.newest = _joined([tally.newest, newest]) if len(tally.newest[0]) else newest
         return newest[0]
 
     def _take(self, count: int) -> tuple[Array, Array]:
@@ -130,7 +137,7 @@ class PlainTally(Tally):
     right = 0
 
     def record(self, correct: Array, margin: Array) -> None:
-        """Take note of the newest batch: whether each answer is right, shape (n,)."""
+        """Take note of the newest examples: whether each answer is right, shape (n,)."""
         self.right += int(correct.sum())
         self.advance()
 
@@ -165,7 +172,7 @@ class FlipTally(Tally):
         return self.design.expected(self.drawn, self.change, self.square)
 
     def record(self, correct: Array, margin: Array) -> None:
-        """Take note of the newest batch: correctness and margin of each example, shape (n,)."""
+        """Take note of the newest examples: correctness and margin of each, shape (n,)."""
         reference, images = self.design.reference, self.newest[0]
         right = reference.right[images]
         moved = (reference.margin[images].astype(np.float64) - finite(margin)) * np.where(
@@ -214,7 +221,7 @@ class MeanTally(Tally):
         return neyman(self.strata.sizes, deviation)
 
     def record(self, values: Array) -> None:
-        """Take note of the newest batch: the number of each example, shape (n,)."""
+        """Take note of the newest examples: the number of each, shape (n,)."""
         images = self.newest[0]
         self.values[images] = values
         change = values - self.design.known[images]
@@ -238,3 +245,8 @@ class MeanTally(Tally):
         known = float(self.design.known.mean())
         value, low, high = (known + float(x) / self.total for x in found)
         return value, low, high
+
+
+def _joined(parts: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
+    examples, strata = zip(*parts, strict=True)
+    return np.concatenate(examples), np.concatenate(strata)

@@ -23,6 +23,8 @@ from prunevis.pruning.workspace import Workspace
 
 #: A batch of at least this part of the usual size is filled up to that.
 PADDED = 4
+#: Most bytes of logits that wait to be counted.
+WAITING_BYTES = 4 * 1024**2
 
 Steps = Generator[tuple[int, AccuracyEstimate | None], None, None]
 
@@ -31,8 +33,8 @@ class Together:
     """Candidates of one network, measured together so that what they share is computed once.
 
     A few images are run by the networks themselves and written down (a full batch, where the size
-    of batches is written into the forward); all are then run by the program that results, if that
-    gives on those what the networks gave. Images whose two
+    of batches is written into the forward); all are then run by the program that results, as long
+    as that gives on those what the networks gave. Images whose two
     highest logits lie so close that rounding could decide are run by the network in any case, so
     that the last estimate is the figure of `evaluate`.
 
@@ -64,12 +66,18 @@ class Together:
         self._program: tuple[int, Program] | None = None
         self._plain = False
         self._limit, self._every = sampler.total, True
-        self._keeps = False
-        #: Largest difference between the program and the networks, seen on its first batch.
+        #: What the networks gave on the images that they were written down on: what the program's
+        #: first batch must begin with.
+        self._unproven: list[Tensor] | None = None
+        #: Largest difference between the two.
         self._apart = 0.0
-        #: The batch that was begun, and how many images had been seen before: candidates that
-        #: have seen more are passed over.
+        #: The batch that was begun, and how many images had been taken before: candidates that
+        #: have run more are passed over.
         self._open: tuple[NDArray[np.int64], int] | None = None
+        #: Images that each candidate has run.
+        self._ran: list[int] = []
+        #: Logits of each that are not counted yet, and whether the network itself gave them.
+        self._waiting: list[list[tuple[Tensor, bool]]] = []
 
     def steps(
         self, limit: int | None = None, first: int | None = None, *, every: bool = True
@@ -84,9 +92,9 @@ class Together:
         first
             Size of the first batch; None for the usual one.
         every
-            Whether each batch gives an estimate; else there is None until the limit is reached,
-            which saves the arithmetic. (Before the first batch, while networks are written down,
-            there is None too.)
+            Whether each batch gives an estimate; else there is None, but for some on the way and
+            the last: counting many images at once takes a fraction of the time. (Before the first
+            batch, while networks are written down, there is None too.)
 
         Raises
         ------
@@ -109,20 +117,27 @@ class Together:
             model = self.engine.model if plan is None else self._candidate(plan)
             self._models.append(model)
             self.streams.append(self.sampler.stream(model))
+            self._ran.append(0)
+            self._waiting.append([])
         limit = self._limit
         if not self.streams:
             return
         course = self._course = self._course or Course([s.tally for s in self.streams])
         while self._open is not None or course.seen < limit:
             if self._open is None:
-                size = self.engine.way.batch
+                size = self._batch_size
                 if first is not None and not course.seen:
                     size = min(first, size**2)  # where a batch is one image, so is the first
-                before = course.seen
-                images = course.take(min(size, limit - before), across=first is None or not before)
-                self._open = images, before
+                before, across = course.seen, first is None or not course.seen
+                size = min(size, limit - before)
+                if course.plans_within(size, across=across):
+                    yield from self._count()
+                self._open = course.take(size, across=across), before
             yield from self._batch(*self._open)
+            if self._every or self._bytes_waiting > WAITING_BYTES:
+                yield from self._count()
             self._open = None
+        yield from self._count()
 
     def _candidate(self, plan: PruningPlan) -> nn.Module:
         engine, workspace = self.engine, self._workspace
@@ -134,32 +149,69 @@ class Together:
         self._plain = True
         return workspace.candidate(engine.model, plan)
 
+    @property
+    def _batch_size(self) -> int:
+        """Images in a batch: as the engine says, but such that all batches are of equal size."""
+        batches = -(-self.sampler.total // self.engine.way_of(self.plans).batch)
+        return -(-self.sampler.total // batches)
+
     def _batch(self, images: NDArray[np.int64], before: int) -> Steps:
         inputs = self.sampler.inputs(images).to(self.sampler.device or self.engine.device)
         count, total = len(images), self.sampler.total
         if self._program is None and not self._plain:
             yield from self._record_few(inputs)
         size, program = self._program or (0, None)
+        # filled up with images whose results are dropped: kernels for another size of batch take
+        # longer to make than that; but not where somebody waits for a first answer
+        full = size or (count if self._every else max(count, self._batch_size))
         if (
             program is not None
             and not self._plain
-            and (not size or size // PADDED <= count <= size)
+            and (full // PADDED <= count <= full or not size)
         ):
-            if count < size:  # filled up with images whose results are dropped
-                inputs = inputs[torch.arange(size) % count]
+            if full // PADDED <= count < full:
+                inputs = inputs[torch.arange(full) % count]
             yield from self._run(program, torch.from_numpy(images), inputs, before)
-        elif count == self.engine.way.batch and not (self._plain or before + count == total):
+        elif count == self._batch_size and not (self._plain or before + count == total):
             # worth writing down: the same size comes again
             yield from self._record(inputs, before)
         else:
-            for number, stream in enumerate(self.streams):
-                if stream.seen == before:
-                    yield self._note(number, self._forward(number, inputs))
+            for number in range(len(self.streams)):
+                if self._ran[number] == before:
+                    yield self._note(number, self._forward(number, inputs), itself=True)
 
-    def _note(self, number: int, logits: Tensor) -> tuple[int, AccuracyEstimate | None]:
-        stream = self.streams[number]
+    def _note(
+        self, number: int, logits: Tensor, *, itself: bool
+    ) -> tuple[int, AccuracyEstimate | None]:
+        """Take a candidate's logits; `itself` says whether the network gave them."""
+        self._waiting[number].append((logits, itself))
+        self._ran[number] += len(logits)
+        return number, self._counted(number) if self._every else None
+
+    @property
+    def _bytes_waiting(self) -> int:
+        return sum(logits.nbytes for waiting in self._waiting for logits, _ in waiting)
+
+    def _count(self) -> Steps:
+        """Count what waits, of every candidate; only between two batches."""
+        for number, waiting in enumerate(self._waiting):
+            if waiting:
+                yield number, self._counted(number)
+
+    def _counted(self, number: int) -> AccuracyEstimate:
+        stream, waiting = self.streams[number], self._waiting[number]
+        images, shape = stream.tally.newest[0], self.sampler.examples.inputs.shape[1:]
+        logits = torch.cat([part for part, _ in waiting])
+        logits = stream.predict.checked(logits, (len(images), *shape))
+        if not all(itself for _, itself in waiting):
+            itself = torch.cat([torch.full((len(part),), known) for part, known in waiting])
+            near = _ties(logits, self._apart)
+            near = near[~itself[near]]
+            if len(near):
+                logits[near] = self._forward(number, self.sampler.inputs(images[near.numpy()]))
         stream.note(logits)
-        return number, stream.tell() if self._every or stream.seen >= self._limit else None
+        waiting.clear()
+        return stream.tell()
 
     def _forward(self, number: int, inputs: Tensor) -> Tensor:
         with self.engine.pace.step((id(self), number, len(inputs))):
@@ -180,7 +232,7 @@ class Together:
                 return
             if len(self.streams) > 1:  # a single one is soon done, and somebody waits for it
                 yield number, stream.estimate
-        yield from self._tried(few, recordings, size=0)
+        self._build(recordings, size=0)
 
     def _record(self, inputs: Tensor, before: int) -> Steps:
         recordings: list[Recording] = []
@@ -189,45 +241,53 @@ class Together:
             if not self._plain:
                 logits = self._written(number, inputs, recordings)
                 if logits is not None:
-                    logits = stream.predict.checked(logits, inputs)
-            if stream.seen == before:
+                    logits = stream.predict.checked(logits, inputs.shape)
+            if self._ran[number] == before:
                 logits = self._forward(number, inputs) if logits is None else logits
-                yield self._note(number, logits)
-        yield from self._tried(inputs, recordings, size=len(inputs))
-
-    def _tried(self, inputs: Tensor, recordings: list[Recording], size: int) -> Steps:
-        if self._plain:
+                yield self._note(number, logits, itself=True)
+        program = self._build(recordings, size=len(inputs))
+        if program is None:
             return
+        outputs = self._outputs(program, inputs)
+        for number, stream in enumerate(self.streams):
+            if self._computed(number, outputs) is None:
+                return
+            yield number, stream.estimate
+        self._unproven = None
+
+    def _build(self, recordings: list[Recording], size: int) -> Program | None:
+        """Make a program for batches of `size`, 0 for any, that is to be held against networks."""
+        if self._plain:
+            return None
         try:
-            yield from self._merge(inputs, recordings, size)
+            with torch.inference_mode():
+                program = self.engine.program(self.plans, recordings)
         except Exception:
             # a `view` of values that now lie in another order; the network itself can run
             self._plain = True
+            return None
+        self.engine.kept.want(program.frontier)
+        self._program, self._unproven = (size, program), [found.value for found in recordings]
+        return program
 
-    def _merge(self, inputs: Tensor, recordings: list[Recording], size: int) -> Steps:
-        """Make a program of recordings, if it gives what the networks gave.
-
-        `size` is that of the batches it is for; 0 for any.
-        """
-        with torch.inference_mode():
-            program = self.engine.program(self.plans, recordings)
-        found: dict[Hashable, Tensor] = {}
-        values = [recording.value for recording in recordings]
-        outputs = self._outputs(program, inputs, None, found)
-        for number, (logits, value) in enumerate(zip(outputs, values, strict=True)):
-            apart = _apart(logits, value)
+    def _computed(self, number: int, outputs: Iterator[Tensor]) -> Tensor | None:
+        """Return what the program gives next, None if the network itself is to be run."""
+        if self._plain:
+            return None
+        try:
+            logits = next(outputs)
+        except Exception:
+            # what ran once on a batch of this size and now fails: the network itself decides
+            self._plain = True
+            return None
+        if self._unproven is not None:
+            value = self._unproven[number]
+            apart = _apart(logits[: len(value)], value)
             if apart is None:
                 self._plain = True
-                return
+                return None
             self._apart = max(self._apart, apart)
-            if len(self.streams) > 1:
-                yield number, self.streams[number].estimate
-        kept = self.engine.kept
-        kept.want(program.frontier)
-        if kept.wants(program.frontier):
-            with torch.inference_mode(), threads(self.engine.pace.count):
-                self._keeps = self.engine.keeps(program, inputs, found)
-        self._program = (size, program)
+        return logits
 
     def _written(self, number: int, inputs: Tensor, recordings: list[Recording]) -> Tensor | None:
         """Run a candidate, add its recording, return its result; None if it cannot be recorded."""
@@ -246,32 +306,25 @@ class Together:
         return found.value
 
     def _run(self, program: Program, examples: Tensor, inputs: Tensor, before: int) -> Steps:
-        kept = self.engine.kept
-        frontier = program.frontier if self._keeps else frozenset[Hashable]()
-        if len(examples) < len(inputs):
-            frontier = frozenset()
+        kept, count = self.engine.kept, len(examples)
+        frontier = program.frontier if count == len(inputs) else frozenset[Hashable]()
         values = kept.get(frontier, examples)
         found: dict | None = {} if values is None and kept.wants(frontier) else None
         outputs = self._outputs(program, inputs, values, found)
-        for number, stream in enumerate(self.streams):
-            try:
-                logits = None if self._plain else next(outputs)
-            except Exception:
-                # what ran once on a batch of this size and now fails: the network itself decides
-                logits, self._plain = None, True
-            if stream.seen != before:
+        for number, ran in enumerate(self._ran):
+            logits = self._computed(number, outputs)
+            if ran != before:
                 continue  # had this batch before a generator was dropped
             if logits is None:
-                yield self._note(number, self._forward(number, inputs[: len(examples)]))
-                continue
-            logits = stream.predict.checked(logits[: len(examples)], inputs[: len(examples)])
-            near = _ties(logits, self._apart)
-            if len(near):
-                logits = logits.clone()
-                logits[near] = self._forward(number, inputs[near])
-            yield self._note(number, logits)
-        if found is not None and not self._plain:
-            kept.put(frontier, examples, found)
+                yield self._note(number, self._forward(number, inputs[:count]), itself=True)
+            else:
+                yield self._note(number, logits[:count], itself=False)
+        self._unproven = None
+        if found is None or self._plain:
+            return
+        with torch.inference_mode(), threads(self.engine.pace.count):
+            if self.engine.keeps(program, inputs, found):
+                kept.put(frontier, examples, found)
 
     def _outputs(
         self,
@@ -287,77 +340,6 @@ class Together:
             with torch.inference_mode(), self.engine.pace.step(kind):
                 logits = next(run)
             yield logits
-
-
-def measure_plans(
-    engine: Engine, sampler: Sampler, plans: Sequence[PruningPlan], images: int | None = None
-) -> Generator[None, None, list[AccuracyEstimate]]:
-    """Return the accuracy under each of `plans`, as `Together` takes them; yields between batches.
-
-    Plans that remove the same are measured once, and one that removes nothing has the accuracy of
-    the sampler's baseline.
-
-    Parameters
-    ----------
-    images
-        Images run for each; None for all.
-    """
-    found: dict[tuple[int, ...], AccuracyEstimate] = {}
-    keys = [tuple(plan.removed.values()) for plan in plans]
-    if sampler.baseline is not None:
-        known, total = sampler.baseline.accuracy, sampler.total
-        nothing = AccuracyEstimate(known, known, known, total, total, True)
-        found.update({key: nothing for key in keys if not any(key)})
-    wanted = {key: plan for key, plan in zip(keys, plans, strict=True) if key not in found}
-    if wanted:
-        together = Together(engine, sampler, list(wanted.values()))
-        for _ in together.steps(images, every=False):
-            yield
-        for key, stream in zip(wanted, together.streams, strict=True):
-            assert stream.estimate is not None
-            found[key] = stream.estimate
-    return [found[key] for key in keys]
-
-
-def blocks(count: int, size: int) -> list[list[int]]:
-    """Return the positions 0 to `count` - 1 in blocks: ends, a coarse grid, then neighbours.
-
-    Neighbours share most of what is computed; but a curve of which the ends and every eighth is
-    known says more than one known in full up to somewhere.
-
-    Parameters
-    ----------
-    count
-        Number of positions.
-    size
-        Most positions in a block, from 1.
-
-    Examples
-    --------
-    >>> blocks(12, 3)
-    [[0, 11], [1, 2, 3], [5, 6, 8], [9], [4, 7, 10]]
-    """
-    order = coarse_to_fine(count)
-    parts = [sorted(order[:2]), sorted(order[2:9]), sorted(order[9:])]
-    return [part[k : k + size] for part in parts for k in range(0, len(part), size)]
-
-
-def coarse_to_fine(count: int) -> list[int]:
-    """Return the positions 0 to `count` - 1: both ends, the middle, the quarters, and so on.
-
-    Examples
-    --------
-    >>> coarse_to_fine(9)
-    [0, 8, 4, 2, 6, 1, 3, 5, 7]
-    """
-    order = [0, count - 1][:count]
-    gaps = [(0, count - 1)]
-    for low, high in gaps:  # grows while it is read: breadth first
-        if high - low > 1:
-            middle = (low + high) // 2
-            order.append(middle)
-            gaps += [(low, middle), (middle, high)]
-    return order
 
 
 def _apart(logits: Tensor, value: Tensor) -> float | None:

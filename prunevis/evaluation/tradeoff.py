@@ -13,7 +13,7 @@ from prunevis.errors import SpecError
 from prunevis.evaluation.engine import Engine
 from prunevis.evaluation.estimate import AccuracyEstimate, Sampler
 from prunevis.evaluation.exact import Evaluation, evaluate_steps, examples_of
-from prunevis.evaluation.together import blocks, measure_plans
+from prunevis.evaluation.positions import blocks, measure_plans
 from prunevis.graph.cost import CostModel, ModelCost
 from prunevis.graph.layers import ModelGraph
 from prunevis.pruning.ranking import rank
@@ -131,10 +131,13 @@ def tradeoff_steps(
             yield TradeoffProgress(0, total, ())
     sampler = Sampler(examples, baseline, seed=seed, device=device)
     engine = Engine(model, ranking.graph, sampler.total)
-    for _ in engine.tune_steps(examples.inputs):
-        yield TradeoffProgress(0, total, ())
+    middle = ranking.plan(positions[total // 2])
+    for plan in (None, middle) if granularity == "unit" else (None,):
+        for _ in engine.tune_steps(examples.inputs, plan):
+            yield TradeoffProgress(0, total, ())
     costs = CostModel(ranking.graph)
     found: dict[int, TradeoffPoint] = {}
+    points: tuple[TradeoffPoint, ...] = ()
     for block in blocks(total, engine.block):
         plans = [ranking.plan(positions[place]) for place in block]
         steps = measure_plans(engine, sampler, plans, images)
@@ -144,21 +147,18 @@ def tradeoff_steps(
             except StopIteration as stop:
                 estimates = stop.value
                 break
-            yield TradeoffProgress(len(found), total, _ascending(found))
+            yield TradeoffProgress(len(found), total, points)
         for place, plan, estimate in zip(block, plans, estimates, strict=True):
             found[place] = TradeoffPoint(
                 positions[place], plan.achieved_sparsity, estimate, costs.cost(plan)
             )
+        points = tuple(found[place] for place in sorted(found))
         if len(found) < total:
-            yield TradeoffProgress(len(found), total, _ascending(found))
+            yield TradeoffProgress(len(found), total, points)
     assert baseline is not None, "the last step of the evaluation carries it"
-    result = Tradeoff(spec, _ascending(found), baseline)
-    yield TradeoffProgress(total, total, result.points, result)
+    result = Tradeoff(spec, points, baseline)
+    yield TradeoffProgress(total, total, points, result)
     return result
-
-
-def _ascending(found: Mapping[int, TradeoffPoint]) -> tuple[TradeoffPoint, ...]:
-    return tuple(found[place] for place in sorted(found))
 
 
 def tradeoff(

@@ -99,15 +99,19 @@ class Instruments:
             yield estimate
         return together.streams[0].evaluation()
 
-    def look(self, data: Data) -> Generator[None, None, None]:
-        """Choose again how to run the network if that has become slower."""
+    def look(self, data: Data, table: Table) -> Generator[None, None, None]:
+        """Choose how to run candidates of `table`, and again if that has become slower."""
+        engine, inputs = self.engine(table.stage, data), data.test.inputs
         now = time.monotonic()
-        if self._engine is None or now - self._looked < LOOK_EVERY:
-            return
-        self._looked = now
-        if self._engine.slowed(data.test.inputs):
+        if now - self._looked >= LOOK_EVERY:
+            self._looked = now
+            if engine.slowed(inputs):
+                yield
+                yield from engine.tune_steps(inputs)
+        if table.ranking.spec.granularity == "unit" and engine.cut is None and not engine.large:
             yield
-            yield from self._engine.tune_steps(data.test.inputs)
+            middle = table.sparsity[len(table.sparsity) // 2]
+            yield from engine.tune_steps(inputs, table.ranking.plan(middle))
 
     def _take(self, stage: Stage) -> None:
         before = self._stage
@@ -119,4 +123,4 @@ class Instruments:
         if engine is not None:
             # the same machine, and a network much like the last: its way is a good start
             self._engine = Engine(stage.model, stage.graph, engine.kept.count)
-            self._engine.way = engine.way
+            self._engine.way, self._engine.cut = engine.way, engine.cut

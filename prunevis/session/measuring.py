@@ -109,7 +109,7 @@ def sweep(controller: Controller, table: Table) -> Steps:
     rest = every[len(grid) :]
     for part, limit in ((grid, FIRST_PASS), (grid, total), (rest, FIRST_PASS), (rest, total)):
         for block in part:
-            yield from instruments.look(data)
+            yield from instruments.look(data, table)
             wanted = controller.curves.unknown(table, block, min(limit, total))
             if not wanted:
                 continue

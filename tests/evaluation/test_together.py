@@ -12,7 +12,7 @@ from torch import nn
 from prunevis.data import Examples
 from prunevis.errors import ModelError, NonFiniteError, NothingToPruneError
 from prunevis.evaluation import Sampler, Together, blocks, evaluate
-from prunevis.evaluation.together import measure_plans
+from prunevis.evaluation.positions import measure_plans
 from prunevis.graph import trace
 from prunevis.pruning import PruningSpec, rank
 from prunevis.pruning.masking import candidate
@@ -224,7 +224,7 @@ def test_measure_plans_runs_equal_plans_once():
             found = stop.value
             break
         count += 1
-    # two plans; once more each when they are recorded, and when the program is held against them
+    # two plans; once more each when they are recorded and when all is counted
     assert count == 2 * -(-45 // 8) + 4
     assert [f.value for f in found] == [
         evaluate(candidate(model, p), examples).accuracy for p in plans

@@ -8,8 +8,8 @@ from torch import nn
 
 from prunevis.errors import SpecError
 from prunevis.evaluation.exact import evaluate
+from prunevis.evaluation.positions import coarse_to_fine
 from prunevis.evaluation.sensitivity import sensitivity, sensitivity_steps
-from prunevis.evaluation.together import coarse_to_fine
 from prunevis.evaluation.tradeoff import tradeoff, tradeoff_steps
 from prunevis.graph.cost import cost
 from prunevis.graph.trace import trace

@@ -25,6 +25,13 @@ def stage(examples, number=1, baseline=None):
     return SimpleNamespace(number=number, model=model, graph=graph, baseline=baseline)
 
 
+def table_of(stage, granularity):
+    criterion = {"weight": "magnitude", "unit": "l1"}[granularity]
+    spec = PruningSpec.make(criterion, granularity, "global", 0.5)
+    ranking = rank(stage.model, spec, graph=stage.graph)
+    return SimpleNamespace(stage=stage, ranking=ranking, sparsity=[0.0, 0.5, 0.9])
+
+
 def test_made_once_for_a_stage(examples):
     data, found = SimpleNamespace(test=examples), Instruments()
     one, two = stage(examples), stage(examples, 2)
@@ -70,20 +77,34 @@ def test_candidates_end_with_the_exact_figure(examples):
 
 
 def test_looks_only_now_and_then_and_only_if_slower(examples, monkeypatch):
-    data, found = SimpleNamespace(test=examples), Instruments()
-    assert list(found.look(data)) == []  # nothing to look at
-    engine = found.engine(stage(examples), data)
+    data, found, one = SimpleNamespace(test=examples), Instruments(), stage(examples)
+    engine, table = found.engine(one, data), table_of(one, "weight")
     now, slowed, tuned = [1000.0], [True], []
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(engine, "slowed", lambda inputs: slowed[0])
     monkeypatch.setattr(engine, "tune_steps", lambda inputs: iter([tuned.append(now[0])]))
-    list(found.look(data))
-    list(found.look(data))
+    list(found.look(data, table))
+    list(found.look(data, table))
     assert tuned == [1000.0]
     now[0] += module.LOOK_EVERY
     slowed[0] = False
-    list(found.look(data))
+    list(found.look(data, table))
     now[0] += module.LOOK_EVERY
     slowed[0] = True
-    list(found.look(data))
+    list(found.look(data, table))
     assert tuned == [1000.0, 1040.0]
+
+
+def test_networks_that_lose_units_have_a_way_of_their_own(examples):
+    data, found, one = SimpleNamespace(test=examples), Instruments(), stage(examples)
+    engine = found.engine(one, data)
+    list(found.look(data, table_of(one, "weight")))
+    assert engine.cut is None
+    units = table_of(one, "unit")
+    list(found.look(data, units))
+    assert engine.cut is not None
+    assert list(found.look(data, units)) == []
+    plans = [units.ranking.plan(0.5)]
+    assert engine.way_of(plans) is engine.cut
+    assert engine.way_of([None]) is engine.way
+    assert found.engine(stage(examples, 2), data).cut == engine.cut
