@@ -5,7 +5,7 @@ from prunevis.evaluation.estimate import AccuracyEstimate, Sampler, Stream, esti
 from prunevis.evaluation.exact import Evaluation, evaluate, evaluate_steps
 from prunevis.evaluation.metrics import MetricEstimate, estimate
 from prunevis.evaluation.oneshot import Pruned, prune
-from prunevis.evaluation.positions import blocks, coarse_to_fine
+from prunevis.evaluation.positions import baseline_steps, blocks, coarse_to_fine
 from prunevis.evaluation.references import Reference
 from prunevis.evaluation.sensitivity import Sensitivity, sensitivity, sensitivity_steps
 from prunevis.evaluation.storage import (
@@ -31,6 +31,7 @@ __all__ = [
     "Together",
     "Tradeoff",
     "TradeoffPoint",
+    "baseline_steps",
     "blocks",
     "coarse_to_fine",
     "compressed_bytes",

@@ -3,11 +3,88 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from typing import Any, TypeVar
 
+import torch
+
+from prunevis.data import Examples
 from prunevis.evaluation.engine import Engine
 from prunevis.evaluation.estimate import AccuracyEstimate, Sampler
+from prunevis.evaluation.exact import Evaluation
 from prunevis.evaluation.together import Together
 from prunevis.pruning.plan import PruningPlan
+
+Result = TypeVar("Result")
+Report = TypeVar("Report")
+
+
+def baseline_steps(
+    engine: Engine, sampler: Sampler
+) -> Generator[AccuracyEstimate | None, None, Evaluation]:
+    """Choose how to run the network and return its exact evaluation; yields between batches.
+
+    Parameters
+    ----------
+    engine
+        Of the network.
+    sampler
+        Without a baseline: this is to be one.
+
+    Raises
+    ------
+    ModelError, DataError, NonFiniteError
+        As `evaluate`.
+    """
+    for _ in engine.tune_steps(sampler.examples.inputs):
+        yield None
+    together = Together(engine, sampler, [None])
+    for _, estimate in together.steps():
+        yield estimate
+    return together.streams[0].evaluation()
+
+
+def prepare_steps(
+    engine: Engine,
+    examples: Examples,
+    baseline: Evaluation | None,
+    plan: PruningPlan | None,
+    *,
+    seed: int,
+    device: torch.device | str | None,
+) -> Generator[None, None, tuple[Sampler, Evaluation]]:
+    """Choose how to run candidates like that of `plan`; return what they are measured with.
+
+    Parameters
+    ----------
+    engine, examples
+        Of the network.
+    baseline
+        Of the network on the examples; None to measure it.
+    plan
+        A typical one, if there is one.
+    seed, device
+        As for `Sampler`.
+    """
+    if baseline is None:
+        alone = Sampler(examples, seed=seed, device=device)
+        baseline = yield from reported(baseline_steps(engine, alone), None)
+    else:
+        yield from engine.tune_steps(examples.inputs)
+    if plan is not None and plan.granularity == "unit" and not engine.large:
+        yield from engine.tune_steps(examples.inputs, plan)
+    return Sampler(examples, baseline, seed=seed, device=device), baseline
+
+
+def reported(
+    steps: Generator[Any, None, Result], report: Report
+) -> Generator[Report, None, Result]:
+    """Run `steps` with a report in the place of what each yields; return what they return."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
+        yield report
 
 
 def measure_plans(

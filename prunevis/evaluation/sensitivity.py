@@ -15,14 +15,13 @@ from torch import nn
 from prunevis.criteria import CRITERIA
 from prunevis.errors import NothingToPruneError, SpecError
 from prunevis.evaluation.engine import Engine
-from prunevis.evaluation.estimate import AccuracyEstimate, Sampler
-from prunevis.evaluation.exact import Evaluation, evaluate_steps, examples_of
-from prunevis.evaluation.positions import blocks, measure_plans
+from prunevis.evaluation.estimate import AccuracyEstimate
+from prunevis.evaluation.exact import Evaluation, examples_of
+from prunevis.evaluation.positions import blocks, measure_plans, prepare_steps, reported
 from prunevis.evaluation.tradeoff import check_images
 from prunevis.graph.layers import ModelGraph
 from prunevis.graph.trace import trace
 from prunevis.pruning.cuts import Ranking
-from prunevis.pruning.plan import PruningPlan
 from prunevis.pruning.ranking import rank
 from prunevis.pruning.spec import PruningSpec, check_sparsity
 from prunevis.statistics import collect_statistics
@@ -150,33 +149,24 @@ def sensitivity_steps(
             skipped[name] = error.problem
         yield SensitivityProgress(0, len(chosen) * len(positions), {})
     total = len(rankings) * len(positions)
-    if baseline is None:
-        for progress in evaluate_steps(model, examples, device=device):
-            baseline = progress.evaluation
-            yield SensitivityProgress(0, total, {})
-    assert baseline is not None, "the last step of the evaluation carries it"
-    sampler = Sampler(examples, baseline, seed=seed, device=device)
     found: dict[str, dict[float, AccuracyEstimate]] = {name: {} for name in rankings}
     done = 0
-    engine = Engine(model, graph, sampler.total)
-    tried: list[PruningPlan | None] = [None]
-    if granularity == "unit":
-        tried += [ranking.plan(positions[len(positions) // 2]) for ranking in rankings.values()][:1]
-    for plan in tried:
-        for _ in engine.tune_steps(examples.inputs, plan):
-            yield SensitivityProgress(0, total, {})
+    engine = Engine(model, graph, examples.count)
+    some = positions[len(positions) // 2 :][:1]
+    middle = next((ranking.plan(*some) for ranking in rankings.values()), None)
+    sampler, baseline = yield from reported(
+        prepare_steps(engine, examples, baseline, middle, seed=seed, device=device),
+        SensitivityProgress(0, total, {}),
+    )
     for block in blocks(len(positions), engine.block):
         for name, ranking in rankings.items():
             plans = [ranking.plan(positions[place]) for place in block]
-            steps = measure_plans(engine, sampler, plans, images)
-            while True:
-                try:
-                    next(steps)
-                except StopIteration as stop:
-                    for place, estimate in zip(block, stop.value, strict=True):
-                        found[name][positions[place]] = estimate
-                    break
-                yield SensitivityProgress(done, total, _copied(found))
+            estimates = yield from reported(
+                measure_plans(engine, sampler, plans, images),
+                SensitivityProgress(done, total, _copied(found)),
+            )
+            for place, estimate in zip(block, estimates, strict=True):
+                found[name][positions[place]] = estimate
             done += len(block)
             if done < total:
                 yield SensitivityProgress(done, total, _copied(found))

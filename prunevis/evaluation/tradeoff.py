@@ -11,9 +11,9 @@ from torch import nn
 
 from prunevis.errors import SpecError
 from prunevis.evaluation.engine import Engine
-from prunevis.evaluation.estimate import AccuracyEstimate, Sampler
-from prunevis.evaluation.exact import Evaluation, evaluate_steps, examples_of
-from prunevis.evaluation.positions import blocks, measure_plans
+from prunevis.evaluation.estimate import AccuracyEstimate
+from prunevis.evaluation.exact import Evaluation, examples_of
+from prunevis.evaluation.positions import blocks, measure_plans, prepare_steps, reported
 from prunevis.graph.cost import CostModel, ModelCost
 from prunevis.graph.layers import ModelGraph
 from prunevis.pruning.ranking import rank
@@ -125,29 +125,21 @@ def tradeoff_steps(
     examples = examples_of(data)
     ranking = rank(model, spec, graph=graph, statistics=statistics, data=data)
     total = len(positions)
-    if baseline is None:
-        for progress in evaluate_steps(model, examples, device=device):
-            baseline = progress.evaluation
-            yield TradeoffProgress(0, total, ())
-    sampler = Sampler(examples, baseline, seed=seed, device=device)
-    engine = Engine(model, ranking.graph, sampler.total)
+    engine = Engine(model, ranking.graph, examples.count)
     middle = ranking.plan(positions[total // 2])
-    for plan in (None, middle) if granularity == "unit" else (None,):
-        for _ in engine.tune_steps(examples.inputs, plan):
-            yield TradeoffProgress(0, total, ())
+    sampler, baseline = yield from reported(
+        prepare_steps(engine, examples, baseline, middle, seed=seed, device=device),
+        TradeoffProgress(0, total, ()),
+    )
     costs = CostModel(ranking.graph)
     found: dict[int, TradeoffPoint] = {}
     points: tuple[TradeoffPoint, ...] = ()
     for block in blocks(total, engine.block):
         plans = [ranking.plan(positions[place]) for place in block]
-        steps = measure_plans(engine, sampler, plans, images)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as stop:
-                estimates = stop.value
-                break
-            yield TradeoffProgress(len(found), total, points)
+        estimates = yield from reported(
+            measure_plans(engine, sampler, plans, images),
+            TradeoffProgress(len(found), total, points),
+        )
         for place, plan, estimate in zip(block, plans, estimates, strict=True):
             found[place] = TradeoffPoint(
                 positions[place], plan.achieved_sparsity, estimate, costs.cost(plan)
@@ -155,7 +147,6 @@ def tradeoff_steps(
         points = tuple(found[place] for place in sorted(found))
         if len(found) < total:
             yield TradeoffProgress(len(found), total, points)
-    assert baseline is not None, "the last step of the evaluation carries it"
     result = Tradeoff(spec, points, baseline)
     yield TradeoffProgress(total, total, points, result)
     return result

@@ -30,6 +30,8 @@ MOST_VALUES = 50_000
 DEPTH = 6
 #: Larger arrays are compared by their size.
 ARRAY_BYTES = 1024**2
+#: Attributes of every module in which hooks are kept: `hooked` sees those that matter.
+HOOKS = frozenset(name for name in vars(nn.Module()) if "hooks" in name)
 #: Why a network whose attributes differ after a pass is not recorded.
 CHANGED = "the forward changes what the network remembers"
 
@@ -96,7 +98,8 @@ def state_of(model: nn.Module) -> Hashable:
     kinds: set[type] = set()
     facts: list[Hashable] = []
     for module in model.modules():
-        facts.append(looked.at(vars(module), DEPTH))
+        own = {name: value for name, value in vars(module).items() if name not in HOOKS}
+        facts.append(looked.at(own, DEPTH))
         kinds |= {k for k in type(module).__mro__ if not k.__module__.startswith("torch.")}
     facts += [looked.at(vars(kind), 2) for kind in sorted(kinds - {object}, key=id)]
     # the state itself, as the generator that everybody shares has no other way to be read

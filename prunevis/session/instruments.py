@@ -8,7 +8,15 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from prunevis.data import Data
-from prunevis.evaluation import Engine, Evaluation, Reference, Sampler, Stream, Together
+from prunevis.evaluation import (
+    Engine,
+    Evaluation,
+    Reference,
+    Sampler,
+    Stream,
+    Together,
+    baseline_steps,
+)
 from prunevis.pruning import PruningPlan, Workspace
 from prunevis.session.state import Stage, Table
 
@@ -92,12 +100,7 @@ class Instruments:
 
     def baseline_steps(self, stage: Stage, data: Data) -> Generator[Any, None, Evaluation]:
         """Choose how to run the network, then measure it as it is; yields estimates on the way."""
-        engine = self.engine(stage, data)
-        yield from engine.tune_steps(data.test.inputs)
-        together = Together(engine, Sampler(data.test), [None])
-        for _, estimate in together.steps():
-            yield estimate
-        return together.streams[0].evaluation()
+        return (yield from baseline_steps(self.engine(stage, data), Sampler(data.test)))
 
     def look(self, data: Data, table: Table) -> Generator[None, None, None]:
         """Choose how to run candidates of `table`, and again if that has become slower."""
