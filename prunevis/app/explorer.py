@@ -19,7 +19,7 @@ from prunevis.app.pauses import Pauses
 from prunevis.app.sources import source, zoo_models
 from prunevis.errors import SpecError
 from prunevis.session.controller import Controller
-from prunevis.session.jobs import LONG
+from prunevis.session.jobs import SPARE
 from prunevis.session.state import Session
 from prunevis.widgets.page import Page
 
@@ -344,7 +344,7 @@ def served_page() -> Explorer:
     torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
     explorer = Explorer(served=True)
     # while a warm kernel waits for its visitor: the first figure is then drawn at once
-    explorer.controller.worker.submit("warm", _import_plots, LONG)
+    explorer.controller.worker.submit("warm", _import_plots, SPARE)
     return explorer
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 import time
 
-from prunevis.session.jobs import BACKGROUND, REFINE, Worker
+from prunevis.session.jobs import BACKGROUND, REFINE, SPARE, Worker
 
 #: Seconds after the last move in which first estimates are made no better and the curve is not
 #: filled in: the next move would wait for the step under way, and the browser often shares the
 #: machine with Python. With every core busy a frame comes twice as late.
 REST = 0.25
+#: Seconds after the last move, or the first look at the page, in which nothing is begun that takes
+#: a second and cannot be broken off.
+LONG_REST = 4.0
 
 
 class Pauses:
@@ -28,14 +31,17 @@ class Pauses:
         self._worker, self._threaded = worker, threaded
         self._lock = threading.Lock()
         self._looked_at = not threaded
-        self._moved_at = 0.0
+        self._moved_at = self._came_at = -LONG_REST
         self._timer: threading.Timer | None = None
         self._tell()
 
     def views(self, count: int | None) -> None:
         """Take note of how many views there are; any thread."""
         with self._lock:
-            self._looked_at = bool(count)
+            came, self._looked_at = bool(count) and not self._looked_at, bool(count)
+            if came and self._threaded:
+                self._came_at = time.monotonic()
+                self._wait()
             self._tell()
 
     def moved(self) -> None:
@@ -43,9 +49,9 @@ class Pauses:
         if not self._threaded:
             return
         with self._lock:
-            self._moved_at = time.monotonic()
-            if self._timer is None:
-                self._wait(REST)
+            before, self._moved_at = self._moved_at, time.monotonic()
+            if self._moved_at - before >= REST:
+                self._wait()
                 self._tell()
 
     def close(self) -> None:
@@ -56,23 +62,30 @@ class Pauses:
                 self._timer.cancel()
                 self._timer = None
 
-    def _wait(self, seconds: float) -> None:
-        self._timer = threading.Timer(seconds, self._over)
-        self._timer.daemon = True
-        self._timer.start()
+    def _left(self) -> tuple[float, float]:
+        """Return the seconds for which both kinds of work are held back yet."""
+        now = time.monotonic()
+        last = max(self._moved_at, self._came_at)
+        return self._moved_at + REST - now, last + LONG_REST - now
+
+    def _wait(self) -> None:
+        """Look again when the next of them may go on."""
+        if self._timer is not None:
+            self._timer.cancel()
+        due = [left for left in self._left() if left > 0]
+        self._timer = threading.Timer(min(due), self._over) if due else None
+        if self._timer is not None:
+            self._timer.daemon = True
+            self._timer.start()
 
     def _over(self) -> None:
         with self._lock:
-            if self._timer is None:
-                return
-            left = self._moved_at + REST - time.monotonic()
-            self._timer = None
-            if left > 0:
-                self._wait(left)
-            else:
+            if self._timer is not None:
+                self._wait()
                 self._tell()
 
     def _tell(self) -> None:
-        moving = [REFINE, BACKGROUND] if self._timer is not None else []
-        unseen = [] if self._looked_at else [BACKGROUND]
-        self._worker.pause(*moving, *unseen)
+        moving, busy = (left > 0 for left in self._left())
+        held = [REFINE, BACKGROUND] if moving else []
+        held += [SPARE] if busy and self._looked_at else []
+        self._worker.pause(*held, *([] if self._looked_at else [BACKGROUND]))

@@ -22,8 +22,9 @@ from typing import Any
 Steps = Generator[Any, None, Any]
 
 #: Priorities, the smaller the sooner: what a hand waits for, what makes it better, what a tab waits
-#: for, what takes its time, and what nobody has asked for.
-NOW, REFINE, SOON, LONG, BACKGROUND = 0, 1, 2, 3, 4
+#: for, what takes its time, what nobody has asked for, and what holds others up (a library loaded)
+#: and so waits for a pause.
+NOW, REFINE, SOON, LONG, BACKGROUND, SPARE = 0, 1, 2, 3, 4, 5
 
 
 @dataclass

@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from prunevis.app import pauses
-from prunevis.app.pauses import REST, Pauses
-from prunevis.session.jobs import BACKGROUND, REFINE
+from prunevis.app.pauses import LONG_REST, REST, Pauses
+from prunevis.session.jobs import BACKGROUND, REFINE, SPARE
 
 
 class Timers:
@@ -23,9 +23,7 @@ class Timers:
         return self.now
 
     def Timer(self, seconds, call):
-        timer = type("Timer", (), {"start": lambda self: None, "cancel": lambda self: None})()
-        self.waiting.append((self.now + seconds, call))
-        return timer
+        return Timer(self, (self.now + seconds, call))
 
     def wait(self, seconds):
         self.now += seconds
@@ -33,6 +31,18 @@ class Timers:
         self.waiting = [(when, call) for when, call in self.waiting if when > self.now + 1e-9]
         for call in due:
             call()
+
+
+class Timer:
+    def __init__(self, timers, entry):
+        self.timers, self.entry = timers, entry
+
+    def start(self):
+        self.timers.waiting.append(self.entry)
+
+    def cancel(self):
+        if self.entry in self.timers.waiting:
+            self.timers.waiting.remove(self.entry)
 
 
 class FakeWorker:
@@ -54,19 +64,22 @@ def test_the_sweep_rests_until_a_while_after_the_last_move(timers):
     worker = FakeWorker()
     held = Pauses(worker, threaded=True)
     held.views(1)
+    timers.wait(LONG_REST)
     assert worker.paused == ()
     for _ in range(20):
         held.moved()
-        assert worker.paused == (REFINE, BACKGROUND)
+        assert worker.paused == (REFINE, BACKGROUND, SPARE)
         timers.wait(0.05)
     assert len(timers.waiting) == 1  # one timer, however many moves
     timers.wait(REST - 0.06)
-    assert worker.paused == (REFINE, BACKGROUND)
+    assert worker.paused == (REFINE, BACKGROUND, SPARE)
     timers.wait(0.02)
+    assert worker.paused == (SPARE,)
+    timers.wait(LONG_REST - REST)
     assert worker.paused == ()
     assert timers.waiting == []
     held.moved()
-    assert worker.paused == (REFINE, BACKGROUND)
+    assert worker.paused == (REFINE, BACKGROUND, SPARE)
 
 
 def test_nobody_looks_nothing_is_swept_whatever_moves(timers):
@@ -78,11 +91,23 @@ def test_nobody_looks_nothing_is_swept_whatever_moves(timers):
     assert worker.paused == (BACKGROUND,)
     held.moved()
     held.views(1)
-    assert worker.paused == (REFINE, BACKGROUND)  # still moving
+    assert worker.paused == (REFINE, BACKGROUND, SPARE)  # still moving
     timers.wait(REST)
-    assert worker.paused == ()
+    assert worker.paused == (SPARE,)
     held.views(None)
     assert worker.paused == (BACKGROUND,)
+
+
+def test_who_has_just_come_is_not_held_up_by_a_library_loaded(timers):
+    worker = FakeWorker()
+    held = Pauses(worker, threaded=True)
+    assert SPARE not in worker.paused  # a warm kernel waits for its visitor
+    held.views(1)
+    assert worker.paused == (SPARE,)
+    timers.wait(LONG_REST / 2)
+    held.views(2)  # a second view of the same page
+    timers.wait(LONG_REST / 2)
+    assert worker.paused == ()
 
 
 def test_without_a_thread_a_move_holds_nothing_back(timers):
