@@ -49,7 +49,7 @@ class Way:
     channels_last: bool = False
     faster: bool = False
     threads: int = 1
-    batch: int = 64
+    batch: int = 1
 
 
 def choose_steps(
@@ -69,7 +69,7 @@ def choose_steps(
         Whether weights may be laid out anew, which takes a copy of them.
     """
     # one example first: of a large network 16 would take many seconds
-    (seconds,) = yield from _contest(run_of, [Way(batch=1)])
+    (seconds,) = yield from _contest(run_of, [Way()])
     way = Way(batch=max(1, min(16, int(STEP / max(seconds, 1e-6)), count)))
     if way.batch > 1:
         (seconds,) = yield from _contest(run_of, [way])

@@ -39,6 +39,8 @@ TOLERANCE = 1e-5
 FEW = 6
 #: Most candidates that are measured together, and most bytes of their weights.
 MAX_BLOCK, BLOCK_BYTES = 13, 64 * 1024**2
+#: Multiply-adds of a batch, some 30 ms on one core, and examples, before a way has been chosen.
+UNTRIED_MACS, UNTRIED_BATCH = 300_000_000, 64
 #: Products that cost as much as copying a value between channels, measured on an AMD server core:
 #: channel by channel, and with channels last, where values that stay lie in small pieces.
 PRODUCTS, PRODUCTS_LAST = 16, 64
@@ -84,7 +86,8 @@ class Engine:
         self, model: nn.Module, graph: ModelGraph, count: int, budget: int | None = None
     ) -> None:
         self.model, self.graph = model, graph
-        self.way = Way()
+        macs = graph.other_macs + sum(layer.macs for layer in graph.layers.values())
+        self.way = Way(batch=max(1, min(UNTRIED_BATCH, UNTRIED_MACS // max(1, macs))))
         #: How networks that have lost units are run, once that is known.
         self.cut: Way | None = None
         self.kept = Kept(count) if budget is None else Kept(count, budget)

@@ -97,6 +97,18 @@ def test_a_view_that_needs_an_order_in_memory():
     assert_exact(together, model, examples)
 
 
+def test_a_network_nobody_has_tried_begins_with_a_batch_that_fits_into_a_step():
+    small, examples = made(RECORDED["mlp"])
+    assert engine_of(small, ranked(small, examples), examples).block > 1
+    graph = trace(small, examples.inputs[:1])
+    assert Engine(small, graph, 45).way.batch == 64
+    large = nn.Sequential(nn.Conv2d(3, 64, 7, padding=3), nn.Flatten(), nn.Linear(64 * 64 * 64, 2))
+    inputs = torch.zeros(1, 3, 64, 64)
+    macs = 64 * 64 * 64 * 3 * 49 + 64 * 64 * 64 * 2  # 39 million
+    batch = Engine(large, trace(large, inputs), 512).way.batch
+    assert batch == engines.UNTRIED_MACS // macs == 7
+
+
 def test_a_forward_that_fails_is_a_model_error():
     model, examples = made(RECORDED["mlp"])
     engine = Engine(model, trace(model, examples.inputs[:1]), 5)
