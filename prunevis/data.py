@@ -287,8 +287,8 @@ def _checked(examples: Examples, where: str, num_classes: int | None) -> Example
             where=where,
             fix="Check that labels start at 0 and that the model has one output a class.",
         )
-    if inputs.is_floating_point() and not bool(torch.isfinite(inputs).all()):
-        bad = int((~torch.isfinite(inputs)).flatten(1).any(1).sum()) if inputs.ndim > 1 else 1
+    bad = _not_finite(inputs)
+    if bad:
         raise DataError(
             "Some inputs are NaN or infinite.",
             got=f"{bad:,} of {inputs.shape[0]:,} examples",
@@ -296,3 +296,14 @@ def _checked(examples: Examples, where: str, num_classes: int | None) -> Example
             fix="Clean the data first; a single NaN makes every average NaN.",
         )
     return Examples(inputs, targets)
+
+
+def _not_finite(inputs: Tensor) -> int:
+    """Return how many examples hold a NaN or an infinity.
+
+    Some hundred at a time: to look at all at once takes more memory than they do.
+    """
+    if not inputs.is_floating_point():
+        return 0
+    rows = inputs.flatten(1) if inputs.ndim > 1 else inputs[:, None]
+    return sum(int((~torch.isfinite(part)).any(1).sum()) for part in rows.split(256))
