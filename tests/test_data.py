@@ -238,6 +238,19 @@ UNREADABLE = {
         lambda: (torch.where((INPUTS == 2) | (INPUTS == 8), torch.nan, INPUTS), TARGETS),
         "Some inputs are NaN or infinite. Got: 2 of 6 examples",
     ),
+    "NaN, one in each of several hundreds": (
+        lambda: (
+            torch.zeros(700, 2).index_put(
+                (torch.tensor([3, 300, 699]), torch.tensor([0, 1, 1])), torch.tensor(torch.nan)
+            ),
+            torch.zeros(700, dtype=torch.int64),
+        ),
+        "Some inputs are NaN or infinite. Got: 3 of 700 examples",
+    ),
+    "NaN in plain numbers": (
+        lambda: (torch.tensor([1.0, torch.nan, 2.0]), torch.zeros(3, dtype=torch.int64)),
+        "Some inputs are NaN or infinite. Got: 1 of 3 examples",
+    ),
     "infinity": (
         lambda: (INPUTS.clone().fill_(torch.inf), TARGETS),
         "Some inputs are NaN or infinite. Got: 6 of 6 examples",

@@ -97,6 +97,18 @@ def test_a_view_that_needs_an_order_in_memory():
     assert_exact(together, model, examples)
 
 
+@pytest.mark.parametrize("shape", [(6, 1, 3, 3), (6, 4, 1, 1), (1, 1, 1, 1), (6, 4, 3, 3)])
+def test_channels_last_is_said_of_weights_that_lie_so_anyway(shape):
+    weight = torch.randn(shape)
+    found = engines._channels_last(weight)
+    like = torch.empty(shape, memory_format=torch.channels_last)
+    assert found.stride() == like.stride()
+    assert torch.equal(found, weight)
+    with torch.inference_mode():
+        result = torch.conv2d(torch.randn(2, shape[1], 5, 5), found)
+    assert result.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_a_network_nobody_has_tried_begins_with_a_batch_that_fits_into_a_step():
     small, examples = made(RECORDED["mlp"])
     assert engine_of(small, ranked(small, examples), examples).block > 1

@@ -127,6 +127,10 @@ def test_narrowed_is_the_layer_itself(layer):
     with torch.inference_mode():
         for model, result in zip(models[1:], Program(found).run(x), strict=True):
             torch.testing.assert_close(result, model(x))
+    products = 3 if isinstance(layer, nn.Linear) else 27
+    for least, operators in ((products, found), (products + 1, recordings[1:])):
+        again = narrowed(recordings[1:], lambda name, group, removed: stays[removed], least)
+        assert [r.calls[0].operator for r in again] == [r.calls[0].operator for r in operators]
     unknown = narrowed(recordings[1:], lambda name, group, removed: None)
     assert [r.calls[0].operator for r in unknown] == [r.calls[0].operator for r in recordings[1:]]
 

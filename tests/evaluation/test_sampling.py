@@ -5,7 +5,7 @@ from prunevis.errors import DataError
 from prunevis.evaluation.estimate import Sampler
 from prunevis.evaluation.references import Reference
 from prunevis.evaluation.sampling import FlipDesign, Strata, ladder, next_plan, neyman
-from prunevis.evaluation.tallies import Course, FlipTally
+from prunevis.evaluation.tallies import Course, FlipTally, PlainTally
 
 
 def reference(total=2000, seed=0):
@@ -74,6 +74,43 @@ def test_several_tallies_run_the_same_images():
     assert still.seen == moved.seen == 500
     assert len(set(seen)) == 500
     assert (still.drawn == moved.drawn).all()
+
+
+def test_what_was_taken_may_be_recorded_at_once_until_the_next_plan():
+    design = FlipDesign.of(reference(), 0)
+    one, other = FlipTally(design), FlipTally(design)
+    single, many = Course([one]), Course([other])
+    planned = []
+    while many.seen < 300:
+        if many.plans_within(20):
+            planned.append(many.seen)
+            images = other.newest[0]
+            if len(images):
+                margin = design.reference.margin[images] - 2
+                other.record(margin > 0, margin)
+        images = single.take(20)
+        margin = design.reference.margin[images] - 2
+        one.record(margin > 0, margin)
+        assert many.take(20).tolist() == images.tolist()
+    images = other.newest[0]
+    margin = design.reference.margin[images] - 2
+    other.record(margin > 0, margin)
+    assert planned == [0, 64, 256]
+    assert other.seen == one.seen
+    assert (other.drawn == one.drawn).all()
+    assert (other.flips == one.flips).all()
+    np.testing.assert_allclose(other.change, one.change)
+    assert not len(other.newest[0])
+
+
+def test_a_plain_sample_is_planned_once():
+    tally = PlainTally(Strata.of([np.arange(500)], 0))
+    course = Course([tally])
+    while course.seen < 500:
+        assert not course.plans_within(100, across=True)
+        course.take(100)
+    tally.record(np.ones(500, dtype=bool), np.ones(500))
+    assert tally.seen == tally.right == 500
 
 
 def test_flips_are_anticipated_from_how_far_margins_moved():

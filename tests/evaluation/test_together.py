@@ -12,6 +12,7 @@ from torch import nn
 from prunevis.data import Examples
 from prunevis.errors import ModelError, NonFiniteError, NothingToPruneError
 from prunevis.evaluation import Sampler, Together, blocks, evaluate
+from prunevis.evaluation import together as module
 from prunevis.evaluation.positions import measure_plans
 from prunevis.graph import trace
 from prunevis.pruning import PruningSpec, rank
@@ -33,8 +34,9 @@ def test_ends_with_the_figures_of_evaluate(name, granularity):
     sampler = Sampler(examples, evaluate(model, examples))
     for way in ({}, {"channels_last": True, "faster": True}):
         engine = engine_of(model, ranking, examples, **way)
-        for _ in range(3):  # from the second time on activations are kept, then used
-            together = measured(engine, sampler, plans)
+        # from the second time on activations are kept, then used
+        for every in (True, False, True, False):
+            together = measured(engine, sampler, plans, every=every)
             assert_exact(together, model, examples)
         if not way:
             assert together._program is not None, engine.reason
@@ -51,7 +53,7 @@ def test_what_cannot_be_recorded_is_run(name):
     ranking = ranked(model, examples)
     engine = engine_of(model, ranking, examples)
     plans = [ranking.plan(s) for s in SPARSITIES]
-    together = measured(engine, Sampler(examples), plans)
+    together = measured(engine, Sampler(examples), plans, every=len(reason) % 2 == 0)
     assert together._plain
     assert engine.reason is not None
     assert any(word in engine.reason for word in reason.split("|")), engine.reason
@@ -83,13 +85,42 @@ def test_any_number_of_examples(count, options):
         assert_exact(measured(engine, Sampler(part), plans, **options), model, part)
 
 
+@pytest.mark.parametrize("limit", [10, 30, 45])
+def test_counting_many_batches_at_once_gives_the_same_estimates(limit):
+    model, examples = made(RECORDED["residual"])
+    ranking = ranked(model, examples)
+    plans = [ranking.plan(s) for s in SPARSITIES]
+    sampler = Sampler(examples, evaluate(model, examples))
+    one, other = (
+        measured(engine_of(model, ranking, examples), sampler, plans, limit=limit, every=every)
+        for every in (True, False)
+    )
+    for told, counted in zip(one.streams, other.streams, strict=True):
+        assert counted.seen == limit
+        assert counted.estimate == told.estimate
+
+
+def test_what_waits_to_be_counted_is_bounded(monkeypatch):
+    monkeypatch.setattr(module, "WAITING_BYTES", 500)
+    model, examples = made(RECORDED["mlp"])
+    ranking = ranked(model, examples)
+    plans = [ranking.plan(s) for s in SPARSITIES]
+    together = Together(engine_of(model, ranking, examples), Sampler(examples), plans)
+    most = 0
+    for _ in together.steps(every=False):
+        most = max(most, together._bytes_waiting)
+    assert 500 < most <= 500 + 4 * 4 * 8 * len(plans)  # one more batch of 8 times 4 logits
+    assert_exact(together, model, examples)
+
+
+@pytest.mark.parametrize("every", [True, False])
 @pytest.mark.parametrize("stop", range(1, 24))
-def test_a_dropped_generator_is_taken_up_where_it_was(stop):
+def test_a_dropped_generator_is_taken_up_where_it_was(stop, every):
     model, examples = made(RECORDED["residual"])
     ranking = ranked(model, examples)
     plans = [ranking.plan(s) for s in SPARSITIES]
     together = Together(engine_of(model, ranking, examples), Sampler(examples), plans)
-    steps = together.steps(30)
+    steps = together.steps(30, every=every)
     for _ in range(stop):
         next(steps, None)
     steps.close()
@@ -186,6 +217,10 @@ def test_a_later_batch_that_is_not_finite_raises():
         for _ in together.steps():
             pass
     assert together.streams[0].seen == 24
+    for _ in range(2):  # nor where many are counted at once
+        with pytest.raises(NonFiniteError):
+            for _ in together.steps(every=False):
+                pass
 
 
 def test_a_forward_that_fails_is_reported_as_evaluate_does():
