@@ -218,12 +218,12 @@ class Engine:
         """Merge recordings of candidates, in ascending order of what was removed."""
         way = self.way_of(plans)
         if self.large:
-            return self._built(recordings, way)
+            return _built(recordings, way, plans)
         cache: dict[Hashable, Tensor] = {}
         each = [folded(recording, cache) for recording in recordings]
         least = PRODUCTS_LAST if way.channels_last else PRODUCTS
         merged = narrowed(each, self._rows(plans), least)
-        return self._built(merged, way)
+        return _built(merged, way, plans)
 
     def _rows(self, plans: Sequence[PruningPlan | None]) -> Rows:
         """Return a function that says which rows of a weight stay when units of a group go."""
@@ -246,10 +246,6 @@ class Engine:
             return alone.nonzero()[:, 0]
 
         return rows
-
-    def _built(self, recordings: Sequence[Recording], way: Way) -> Program:
-        prepare = _channels_last if way.channels_last else _as_it_is
-        return Program(recordings, prepare, alternatives() if way.faster else None)
 
     # -- choosing --------------------------------------------------------------------------------
 
@@ -284,8 +280,7 @@ class Engine:
 
     def way_of(self, plans: Sequence[PruningPlan | None]) -> Way:
         """Return how to run batches of these candidates."""
-        units = any(plan is not None and plan.granularity == "unit" for plan in plans)
-        return self.cut if units and self.cut is not None else self.way
+        return self.way if self.cut is None or not _lose_units(plans) else self.cut
 
     def slowed(self, inputs: Tensor) -> bool:
         """Whether a batch now takes half as long again as when the way was chosen."""
@@ -304,7 +299,8 @@ class Engine:
                 if recording is None:
                     recording = self.record(trial.plan, trial.model, batch)
                     trial.recorded[len(batch)] = recording
-                program = self._built([recording if self.large else folded(recording, {})], way)
+                folds = [recording if self.large else folded(recording, {})]
+                program = _built(folds, way, [trial.plan])
                 list(program.run(batch))
                 return lambda: list(program.run(batch))
             except NotRecordable as error:
@@ -346,6 +342,17 @@ def _names(
             continue  # cut without the plan saying so: known by its content
         names[id(tensor)] = Leaf(name, cuts.get(name, ()))
     return names
+
+
+def _built(
+    recordings: Sequence[Recording], way: Way, plans: Sequence[PruningPlan | None]
+) -> Program:
+    other = alternatives(one_shape=not _lose_units(plans)) if way.faster else None
+    return Program(recordings, _channels_last if way.channels_last else _as_it_is, other)
+
+
+def _lose_units(plans: Sequence[PruningPlan | None]) -> bool:
+    return any(plan is not None and plan.granularity == "unit" for plan in plans)
 
 
 def _near(values: Tensor, others: Tensor) -> bool:

@@ -58,9 +58,20 @@ def _pair(value: Any) -> tuple[int, int]:
     return (value[0], value[0]) if len(value) == 1 else (value[0], value[1])
 
 
-def alternatives() -> dict[Any, Callable[..., Tensor]]:
-    """Return the functions above by the operator they stand in for, if this torch has them."""
+def alternatives(*, one_shape: bool = True) -> dict[Any, Callable[..., Tensor]]:
+    """Return the functions above by the operator they stand in for, if this torch has them.
+
+    Parameters
+    ----------
+    one_shape
+        Whether weights have the same shape in all networks that are run. For each other one oneDNN
+        makes a kernel, which takes half a millisecond, and keeps up to 1,024 of 0.6 MB.
+    """
     found: dict[Any, Callable[..., Tensor]] = {aten.max_pool2d.default: max_pool2d}
-    if torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+    if (
+        one_shape
+        and torch.backends.mkldnn.is_available()
+        and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    ):
         found[aten.linear.default] = linear
     return found
