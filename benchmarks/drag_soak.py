@@ -153,11 +153,14 @@ def drag(page: Any, draw: random.Random) -> None:
     page.get_by_test_id("slider").scroll_into_view_if_needed()
     box = page.get_by_test_id("slider").bounding_box()
     y = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + box["width"] * draw.uniform(0.05, 0.95), y)
+    place = draw.uniform(0.05, 0.95)
+    page.mouse.move(box["x"] + box["width"] * place, y)
     page.mouse.down()
     page.evaluate("() => hand(true)")
     for _ in range(4):
-        page.mouse.move(box["x"] + box["width"] * draw.uniform(0.03, 0.97), y, steps=30)
+        # far enough that every step moves the slider: where nothing changes nothing is updated
+        place += draw.uniform(0.4, 0.5) * (1 if place < 0.5 else -1)
+        page.mouse.move(box["x"] + box["width"] * place, y, steps=30)
     page.evaluate("() => hand(false)")
     page.mouse.up()
 
