@@ -5,6 +5,15 @@ from prunevis.evaluation.estimate import AccuracyEstimate, Sampler, Stream, esti
 from prunevis.evaluation.exact import Evaluation, evaluate, evaluate_steps
 from prunevis.evaluation.metrics import MetricEstimate, estimate
 from prunevis.evaluation.oneshot import Pruned, prune
+from prunevis.evaluation.oracle import (
+    Oracle,
+    OracleCost,
+    OracleProgress,
+    oracle,
+    oracle_cost,
+    oracle_groups,
+    oracle_steps,
+)
 from prunevis.evaluation.positions import baseline_steps, blocks, coarse_to_fine
 from prunevis.evaluation.references import Reference
 from prunevis.evaluation.sensitivity import Sensitivity, sensitivity, sensitivity_steps
@@ -22,6 +31,9 @@ __all__ = [
     "Engine",
     "Evaluation",
     "MetricEstimate",
+    "Oracle",
+    "OracleCost",
+    "OracleProgress",
     "Pruned",
     "Reference",
     "Sampler",
@@ -39,6 +51,10 @@ __all__ = [
     "estimate_accuracy",
     "evaluate",
     "evaluate_steps",
+    "oracle",
+    "oracle_cost",
+    "oracle_groups",
+    "oracle_steps",
     "prune",
     "sensitivity",
     "sensitivity_steps",
