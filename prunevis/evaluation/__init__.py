@@ -1,5 +1,13 @@
 """What pruning costs: accuracy (exact or anytime), trade-off, sensitivity, storage."""
 
+from prunevis.evaluation.agreement import (
+    Agreement,
+    AgreementProgress,
+    CriterionAgreement,
+    agreement,
+    agreement_steps,
+    unit_criteria,
+)
 from prunevis.evaluation.engine import Engine
 from prunevis.evaluation.estimate import AccuracyEstimate, Sampler, Stream, estimate_accuracy
 from prunevis.evaluation.exact import Evaluation, evaluate, evaluate_steps
@@ -28,6 +36,9 @@ from prunevis.evaluation.tradeoff import Tradeoff, TradeoffPoint, tradeoff
 
 __all__ = [
     "AccuracyEstimate",
+    "Agreement",
+    "AgreementProgress",
+    "CriterionAgreement",
     "Engine",
     "Evaluation",
     "MetricEstimate",
@@ -43,6 +54,8 @@ __all__ = [
     "Together",
     "Tradeoff",
     "TradeoffPoint",
+    "agreement",
+    "agreement_steps",
     "baseline_steps",
     "blocks",
     "coarse_to_fine",
@@ -61,4 +74,5 @@ __all__ = [
     "storage_steps",
     "stored_bytes",
     "tradeoff",
+    "unit_criteria",
 ]
