@@ -25,7 +25,7 @@ _HOME = {
     ),
     "data": ("Data", "Examples"),
     "zoo": ("DATASETS", "MODELS", "load_data", "load_model"),
-    "graph": ("CostModel", "ModelCost", "ModelGraph", "cost", "trace"),
+    "graph": ("CostModel", "ModelCost", "ModelGraph", "cost", "explain_coupling", "trace"),
     "statistics": ("Statistics", "collect_statistics"),
     "criteria": ("CRITERIA", "Criterion"),
     "pruning": ("PruningPlan", "PruningSpec", "Ranking", "masked", "rank", "remove"),
@@ -91,6 +91,7 @@ __all__ = [
     "estimate",
     "estimate_accuracy",
     "evaluate",
+    "explain_coupling",
     "explore",
     "fine_tune",
     "load_data",
@@ -141,7 +142,7 @@ if TYPE_CHECKING:
         sensitivity,
         tradeoff,
     )
-    from prunevis.graph import CostModel, ModelCost, ModelGraph, cost, trace
+    from prunevis.graph import CostModel, ModelCost, ModelGraph, cost, explain_coupling, trace
     from prunevis.pruning import PruningPlan, PruningSpec, Ranking, masked, rank, remove
     from prunevis.statistics import Statistics, collect_statistics
     from prunevis.training import FineTuneProgress, fine_tune
