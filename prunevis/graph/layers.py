@@ -200,6 +200,8 @@ class ModelGraph:
         Of the example input.
     batch_axis
         Axis of the input that counts the examples.
+    calls
+        Layer name -> index into `operators` of its first call.
     """
 
     layers: Mapping[str, LayerInfo]
@@ -213,6 +215,7 @@ class ModelGraph:
     points: Mapping[str, tuple[int, int]]
     input_dtype: torch.dtype = torch.float32
     batch_axis: int = 0
+    calls: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def macs(self) -> int:

@@ -1,13 +1,15 @@
-"""What the units of each layer answer to real inputs.
+"""What the units of each layer answer to real inputs, and what each layer reads.
 
-`prunevis.graph.points` says after which operator of the trace a layer's units are looked at. A real
-run meets the same operators in the same order; those that only move numbers (views and copies) may
-differ with the number of examples and are left out of the count.
+`prunevis.graph.points` says after which operator of the trace a layer's units are looked at, and
+`ModelGraph.calls` which operator is the layer itself. A real run meets the same operators in the
+same order; those that only move numbers (views and copies) may differ with the number of examples
+and are left out of the count.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,23 +18,84 @@ from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from prunevis.errors import DataError, PrunevisError, SpecError, TraceError
-from prunevis.graph.layers import ModelGraph
+from prunevis.graph.layers import LayerInfo, ModelGraph
 from prunevis.graph.operators import MOVES
 from prunevis.graph.recorder import counts, decompose
 from prunevis.graph.state import untouched
 
+#: Operators whose input can be laid out as rows of numbers, one for each column of the weight.
+READABLE = ("convolution", "addmm", "mm", "bmm")
 
-class _Observer(TorchDispatchMode):
-    """Check that the run follows the trace, and keep the results that are wanted.
 
-    `expected` are the operators of the trace without moves, `wanted` maps a place in that list to
-    the layers observed there.
+@dataclass(frozen=True, eq=False, slots=True)
+class Window:
+    """How a convolution moves over its input, one number for each axis of space.
+
+    Attributes
+    ----------
+    kernel, stride, padding, dilation
+        In positions; zeros are padded on both sides.
+    groups
+        Of input channels.
     """
 
-    def __init__(self, expected: list[str], wanted: dict[int, list[str]]) -> None:
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LayerRead:
+    """What a layer reads in its first call.
+
+    Attributes
+    ----------
+    values
+        For a convolution shape (N, channels, \\*space), otherwise (rows, columns of the weight)
+        with the rows of one example together.
+    window
+        Of a convolution, else None.
+    """
+
+    values: Tensor
+    window: Window | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Observed:
+    """What one run showed.
+
+    Attributes
+    ----------
+    answers
+        Layer name -> tensor of shape (N, units, positions), see `observe`.
+    reads
+        Layer name -> what it reads.
+    """
+
+    answers: dict[str, Tensor]
+    reads: dict[str, LayerRead]
+
+
+class _Observer(TorchDispatchMode):
+    """Check that the run follows the trace, and keep the results and inputs that are wanted.
+
+    `expected` are the operators of the trace without moves; `wanted` maps a place in that list to
+    the layers observed there, `read` to the layers called there, each with its weight.
+    """
+
+    def __init__(
+        self,
+        expected: list[str],
+        wanted: Mapping[int, list[str]],
+        read: Mapping[int, list[tuple[str, Tensor]]],
+    ) -> None:
         super().__init__()
-        self.expected, self.wanted = expected, wanted
+        self.expected, self.wanted, self.read = expected, wanted, read
         self.found: dict[str, Tensor] = {}
+        self.reads: dict[str, LayerRead] = {}
         self.count = 0
 
     @classmethod
@@ -63,8 +126,50 @@ class _Observer(TorchDispatchMode):
                 own = result if isinstance(result, Tensor) else result[0]
                 # a later operator may write into it
                 self.found[layer] = own.detach().clone()
+            for layer, weight in self.read.get(self.count, ()):
+                self.reads[layer] = _read(layer, name, args, weight)
             self.count += 1
         return result
+
+
+def _read(layer: str, operator: str, args: tuple[Any, ...], weight: Tensor) -> LayerRead:
+    """Return a copy of what an operator of `READABLE` multiplies by the weight."""
+    if "convolution" in operator:
+        values, kernel, _, stride, padding, dilation, _, _, groups = args[:9]
+        sizes = (tuple(kernel.shape[2:]), tuple(stride), tuple(padding), tuple(dilation))
+        return LayerRead(values.detach().clone(), Window(*sizes, groups))
+    first, second = args[-2:]
+    own = weight.untyped_storage().data_ptr()
+    if second.untyped_storage().data_ptr() == own:
+        values = first
+    elif first.untyped_storage().data_ptr() == own:
+        values = second.mT
+    else:
+        raise TraceError(
+            f"What `{layer}` reads cannot be told from its weight.",
+            where=layer,
+            fix="Leave it out of `inputs`.",
+        )
+    return LayerRead(values.detach().reshape(-1, values.shape[-1]).clone(), None)
+
+
+def unreadable(graph: ModelGraph, layer: LayerInfo) -> str | None:
+    """Return why what a layer reads cannot be laid out as columns of its weight, or None."""
+    number = graph.calls.get(layer.name)
+    operator = "" if number is None else graph.operators[number].split(".")[1]
+    if operator not in READABLE:
+        said = f"it multiplies by `{operator}`" if operator else "its call was not traced"
+        return f"What `{layer.name}` reads cannot be collected: {said}."
+    if "Transpose" in layer.kind:
+        return (
+            f"What `{layer.name}` reads cannot be collected: "
+            "a transposed convolution spreads its inputs instead of gathering them."
+        )
+    if layer.weight_reason is not None:
+        return layer.weight_reason
+    if operator != "convolution" and len(layer.weight_shape) != 2:
+        return f"What `{layer.name}` reads cannot be collected: its weight is no matrix."
+    return None
 
 
 def is_move(operator: str) -> bool:
@@ -109,6 +214,21 @@ def observe(
     TraceError
         If the forward raises, or takes another path than when it was traced.
     """
+    return observe_all(model, graph, inputs, layers).answers
+
+
+def observe_all(
+    model: nn.Module,
+    graph: ModelGraph,
+    inputs: Tensor,
+    layers: Iterable[str] | None = None,
+    reads: Iterable[str] = (),
+) -> Observed:
+    """Do the same, and keep what the layers named in `reads` read in their first call.
+
+    Parameters, answers and errors as for `observe`; layers that `unreadable` gives a reason for
+    may not be among `reads`.
+    """
     names = _names(graph, layers)
     if inputs.dim() != len(graph.input_shape) + 1 or not len(inputs):
         raise DataError(
@@ -123,7 +243,12 @@ def observe(
     wanted: dict[int, list[str]] = {}
     for name in names:
         wanted.setdefault(places[graph.points[name][0]], []).append(name)
-    observer = _Observer([graph.operators[number] for number in places], wanted)
+    read: dict[int, list[tuple[str, Tensor]]] = {}
+    weights = dict(model.named_parameters(remove_duplicate=False))
+    for name in reads:
+        weight = weights[graph.layers[name].weight]
+        read.setdefault(places[graph.calls[name]], []).append((name, weight))
+    observer = _Observer([graph.operators[number] for number in places], wanted, read)
     device = next((t.device for t in (*model.parameters(), *model.buffers())), inputs.device)
     # a forward may write into buffers: let it write into copies
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
@@ -140,9 +265,10 @@ def observe(
                 f"The forward pass raised {type(error).__name__}: {error}",
                 got=f"inputs of shape {tuple(inputs.shape)}",
             ) from error
-    return {
+    answers = {
         name: _arranged(observer.found[name], graph.points[name][1], len(inputs)) for name in names
     }
+    return Observed(answers, observer.reads)
 
 
 def _names(graph: ModelGraph, layers: Iterable[str] | None) -> list[str]:

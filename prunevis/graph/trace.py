@@ -242,6 +242,7 @@ def _graph(
         points=find_points(recorder),
         input_dtype=example.dtype,
         batch_axis=batch_axis % len(shape),
+        calls={draft.name: draft.call for draft in recorder.layers.values()},
     )
 
 

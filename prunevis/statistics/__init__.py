@@ -1,6 +1,7 @@
-"""What the numbers of a network look like: weights, activations, similarity of units."""
+"""What the numbers of a network look like: weights, activations, inputs, similarity of units."""
 
 from prunevis.statistics.activations import collect_statistics, collect_steps
+from prunevis.statistics.inputs import InputStatistics
 from prunevis.statistics.positions import (
     cut_table,
     first_position,
@@ -28,6 +29,7 @@ from prunevis.statistics.weights import (
 __all__ = [
     "ActivationStatistics",
     "Histogram",
+    "InputStatistics",
     "SimilarPair",
     "Statistics",
     "StatisticsProgress",

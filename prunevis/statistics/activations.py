@@ -1,4 +1,4 @@
-"""What the units of a network answer: one pass over calibration examples.
+"""What the units of a network answer and its layers read: one pass over calibration examples.
 
 Units are observed where the next layer reads them from, after normalisation and activation
 (`prunevis.graph.observe`): a share of zeros means nothing before the ReLU. Every position of a
@@ -8,7 +8,7 @@ feature map counts as a sample.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -17,8 +17,9 @@ from torch import nn
 from prunevis.data import Examples, as_data
 from prunevis.errors import SpecError
 from prunevis.graph.layers import ModelGraph
-from prunevis.graph.observe import observe
+from prunevis.graph.observe import observe_all, unreadable
 from prunevis.graph.trace import trace
+from prunevis.statistics.inputs import MOMENT_BYTES, InputSums
 from prunevis.statistics.records import Statistics, StatisticsProgress
 from prunevis.statistics.sums import LayerSums
 
@@ -38,6 +39,9 @@ def collect_statistics(
     batch_size: int = 128,
     num_top: int = 9,
     correlation: bool = True,
+    activations: bool = True,
+    inputs: bool | Iterable[str] = False,
+    moments: bool = True,
     seed: int = 0,
 ) -> Statistics:
     """Return what the units of `model` answer to a random sample of `data`.
@@ -56,7 +60,14 @@ def collect_statistics(
     num_top
         How many of the most exciting examples of each unit are kept.
     correlation
-        Whether to accumulate second moments, which cost units² an answer.
+        Whether to accumulate second moments of the answers, which cost units² an answer.
+    activations
+        Whether to look at what units answer.
+    inputs
+        Whether to collect moments of what layers read (`Statistics.input`): True for every layer
+        that allows it, or the names of some.
+    moments
+        Whether these include second moments, columns² a layer (see `prunevis.statistics.inputs`).
     seed
         For the sample of examples and positions.
 
@@ -67,7 +78,7 @@ def collect_statistics(
     NonFiniteError
         If a unit answers NaN or infinity.
     SpecError
-        If a number is below 1.
+        If a number is below 1, or a layer named in `inputs` cannot be collected.
     """
     if graph is None:
         first, _ = _calibration_split(data)
@@ -81,6 +92,9 @@ def collect_statistics(
         batch_size=batch_size,
         num_top=num_top,
         correlation=correlation,
+        activations=activations,
+        inputs=inputs,
+        moments=moments,
         seed=seed,
     ):
         last = progress.statistics
@@ -97,6 +111,9 @@ def collect_steps(
     batch_size: int = 128,
     num_top: int = 9,
     correlation: bool = True,
+    activations: bool = True,
+    inputs: bool | Iterable[str] = False,
+    moments: bool = True,
     seed: int = 0,
 ) -> Iterator[StatisticsProgress]:
     """Do the same batch by batch; yield after each one at least, with the outcome in the last.
@@ -116,26 +133,67 @@ def collect_steps(
     indices = torch.randperm(examples.count, generator=generator)[:max_examples]
     total = int(indices.shape[0])
     sums: dict[str, LayerSums] = {}
-    step = _batch_size(graph, batch_size)
+    wanted, reasons = _readable(graph, inputs)
+    reads: dict[str, InputSums] = {}
+    looked = None if activations else ()
+    step = _batch_size(graph, batch_size, bool(wanted))
     for start in range(0, total, step):
         chosen = indices[start : start + step]
-        inputs = examples.inputs[chosen.to(examples.inputs.device)]
+        batch = examples.inputs[chosen.to(examples.inputs.device)]
         # Popped one by one, so that a layer's memory is free before the next one is worked on.
-        found = dict(observe(model, graph, inputs))
+        found = observe_all(model, graph, batch, looked, wanted)
         begin = time.perf_counter()
-        for name in list(found):
+        for name in list(found.answers):
             if time.perf_counter() - begin > STEP:
                 # one picture through a large network: what its layers answer is more than one step
                 yield StatisticsProgress(start, total, None)
                 begin = time.perf_counter()
             if name not in sums:
                 sums[name] = LayerSums(graph.layers[name], num_top, correlation, seed)
-            sums[name].add(found.pop(name), chosen)
+            sums[name].add(found.answers.pop(name), chosen)
+        for name in list(found.reads):
+            if name not in reads:
+                room = MOMENT_BYTES - sum(known.nbytes for known in reads.values())
+                layer = graph.layers[name]
+                reads[name] = InputSums(layer, total, seed, moments=moments, room=room)
+            for _ in reads[name].add(found.reads.pop(name), len(chosen)):
+                if time.perf_counter() - begin > STEP:
+                    yield StatisticsProgress(start, total, None)
+                    begin = time.perf_counter()
         seen = min(start + step, total)
         if seen < total:
             yield StatisticsProgress(seen, total, None)
-    activations = {name: sums[name].result() for name in graph.layers if name in sums}
-    yield StatisticsProgress(total, total, Statistics(activations, total, split, indices))
+    outcome = Statistics(
+        {name: sums[name].result() for name in graph.layers if name in sums},
+        total,
+        split,
+        indices,
+        {name: known.result() for name, known in reads.items()},
+        reasons,
+    )
+    yield StatisticsProgress(total, total, outcome)
+
+
+def _readable(
+    graph: ModelGraph, inputs: bool | Iterable[str]
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the layers whose inputs are to be collected, and why others cannot be."""
+    if inputs is False:
+        return (), {}
+    asked = graph.layers if inputs is True else tuple(inputs)
+    wanted: list[str] = []
+    reasons: dict[str, str] = {}
+    for name in asked:
+        if name not in graph.layers:
+            raise SpecError(f"There is no layer `{name}`.", expected=", ".join(graph.layers))
+        reason = unreadable(graph, graph.layers[name])
+        if reason is None:
+            wanted.append(name)
+        elif inputs is True:
+            reasons[name] = reason
+        else:
+            raise SpecError(reason, where=name, fix="Leave this layer out of `inputs`.")
+    return tuple(wanted), reasons
 
 
 def _calibration_split(data: Any) -> tuple[Examples, str]:
@@ -143,6 +201,8 @@ def _calibration_split(data: Any) -> tuple[Examples, str]:
     return (checked.test, "test") if checked.train is None else (checked.train, "train")
 
 
-def _batch_size(graph: ModelGraph, wanted: int) -> int:
+def _batch_size(graph: ModelGraph, wanted: int, reads: bool) -> int:
     answers = sum(layer.num_units * layer.positions for layer in graph.layers.values())
+    if reads:  # what one layer answers another reads
+        answers *= 2
     return max(1, min(wanted, BATCH_ANSWERS // max(1, answers)))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from prunevis.errors import SpecError
+from prunevis.statistics.inputs import InputStatistics
 
 #: An answer below this share of the layer's root mean square counts as near zero, for units
 #: without exact zeros (GELU, SiLU, tanh, no activation).
@@ -104,12 +105,18 @@ class Statistics:
         "train" or "test": where they come from.
     indices
         int64, shape (num_examples,): which rows of the split, in the order seen.
+    inputs
+        By layer name: moments of what the layer reads, if they were asked for.
+    input_reasons
+        By layer name: why what the layer reads could not be collected, one sentence.
     """
 
     activations: Mapping[str, ActivationStatistics]
     num_examples: int
     split: str
     indices: Tensor = field(repr=False)
+    inputs: Mapping[str, InputStatistics] = field(default_factory=dict)
+    input_reasons: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         dead = sum(int(found.dead.sum()) for found in self.activations.values())
@@ -149,6 +156,25 @@ class Statistics:
         if found.correlation is None:
             raise SpecError(str(found.correlation_reason), where=layer)
         return found.correlation
+
+    def input(self, layer: str) -> InputStatistics:
+        """Return the moments of what a layer reads.
+
+        Raises
+        ------
+        SpecError
+            If they were not collected; the message says how, or why they cannot be.
+        """
+        if layer in self.inputs:
+            return self.inputs[layer]
+        if layer in self.input_reasons:
+            raise SpecError(self.input_reasons[layer], where=layer, fix="Leave this layer out.")
+        raise SpecError(
+            f"What `{layer}` reads was not collected.",
+            expected=", ".join(self.inputs) or None,
+            where=layer,
+            fix="Pass statistics=collect_statistics(model, data, inputs=True).",
+        )
 
 
 @dataclass(frozen=True, eq=False, slots=True)
