@@ -28,7 +28,17 @@ _HOME = {
     "graph": ("CostModel", "ModelCost", "ModelGraph", "cost", "explain_coupling", "trace"),
     "statistics": ("Statistics", "collect_statistics"),
     "criteria": ("CRITERIA", "Criterion"),
-    "pruning": ("PruningPlan", "PruningSpec", "Ranking", "masked", "rank", "remove"),
+    "pruning": (
+        "REPAIRS",
+        "PruningPlan",
+        "PruningSpec",
+        "Ranking",
+        "Repair",
+        "masked",
+        "rank",
+        "remove",
+        "repaired",
+    ),
     "evaluation": (
         "AccuracyEstimate",
         "Agreement",
@@ -57,6 +67,7 @@ __all__ = [
     "CRITERIA",
     "DATASETS",
     "MODELS",
+    "REPAIRS",
     "AccuracyEstimate",
     "Agreement",
     "CostModel",
@@ -80,6 +91,7 @@ __all__ = [
     "PruningSpec",
     "Ranking",
     "Reference",
+    "Repair",
     "SpecError",
     "Statistics",
     "TraceError",
@@ -103,6 +115,7 @@ __all__ = [
     "prune",
     "rank",
     "remove",
+    "repaired",
     "sensitivity",
     "testing",
     "trace",
@@ -143,7 +156,17 @@ if TYPE_CHECKING:
         tradeoff,
     )
     from prunevis.graph import CostModel, ModelCost, ModelGraph, cost, explain_coupling, trace
-    from prunevis.pruning import PruningPlan, PruningSpec, Ranking, masked, rank, remove
+    from prunevis.pruning import (
+        REPAIRS,
+        PruningPlan,
+        PruningSpec,
+        Ranking,
+        Repair,
+        masked,
+        rank,
+        remove,
+        repaired,
+    )
     from prunevis.statistics import Statistics, collect_statistics
     from prunevis.training import FineTuneProgress, fine_tune
     from prunevis.zoo import DATASETS, MODELS, load_data, load_model

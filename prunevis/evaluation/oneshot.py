@@ -94,6 +94,7 @@ def prune(
     sparsity: float = 0.5,
     layers: Iterable[str] | Mapping[str, float | None] | None = None,
     seed: int = 0,
+    repair: str = "none",
     example_input: Any = None,
     statistics: Any = None,
 ) -> Pruned:
@@ -118,6 +119,8 @@ def prune(
         Names, or a mapping from names to a sparsity of their own; None: all but the output layer.
     seed
         For criteria that draw at random.
+    repair
+        A name in `prunevis.REPAIRS`: what is done for what stays, without training.
     example_input
         A batch to trace with, if it should not be taken from the data.
     statistics
@@ -134,7 +137,7 @@ def prune(
     Pruned: 340,400 of 425,500 weights set to zero (80.0%) by magnitude, scope global
     ...
     """
-    spec = PruningSpec.make(criterion, granularity, scope, sparsity, layers, seed)
+    spec = PruningSpec.make(criterion, granularity, scope, sparsity, layers, seed, repair)
     checked = as_data(data)
     example = checked.test.inputs[:1] if example_input is None else example_input
     graph = trace(model, example)
@@ -163,7 +166,7 @@ def _zeroed(model: nn.Module, plan: PruningPlan) -> nn.Module:
             got=f"{type(error).__name__}: {error}",
             fix="Make copy.deepcopy(model) work, or use prunevis.masked(model, plan).",
         ) from error
-    tensors = dict(pruned.named_parameters())
+    tensors = {**dict(pruned.named_parameters()), **dict(pruned.named_buffers())}
     with torch.no_grad():
         for name, value in masked_tensors(model, plan).items():
             tensors[name].copy_(value)

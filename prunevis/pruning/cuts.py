@@ -22,6 +22,7 @@ from prunevis.criteria import Criterion, ScoreContext
 from prunevis.graph.layers import LayerInfo, ModelGraph
 from prunevis.pruning.order import Order
 from prunevis.pruning.plan import PruningPlan
+from prunevis.pruning.repairs.mending import Mending
 from prunevis.pruning.scoring import score_weights
 from prunevis.pruning.spec import PruningSpec, check_sparsity
 
@@ -48,6 +49,8 @@ class Ranking:
         gone at every sparsity.
     skipped
         Layers or groups left out although nobody asked for that, with the reason.
+    mending
+        What the repair of the spec reads; None if it reads nothing.
     """
 
     graph: ModelGraph
@@ -62,11 +65,23 @@ class Ranking:
     _masks: WeakValueDictionary[tuple[str, int], Tensor] = field(
         default_factory=WeakValueDictionary, repr=False
     )
+    mending: Mending | None = field(default=None, repr=False)
 
     @staticmethod
     def of_nothing(graph: ModelGraph, spec: PruningSpec) -> Ranking:
         """Return the order of removal of nothing at all: every plan leaves the network whole."""
         return Ranking(graph, spec, {}, {}, {}, {}, {}, ())
+
+    def mended(self, mending: Mending | None) -> Ranking:
+        """Return the same order, its plans repaired as `mending` says; None: not at all.
+
+        Raises
+        ------
+        SpecError, UnknownNameError
+            If the repair does not mend plans of this granularity.
+        """
+        name = "none" if mending is None else mending.name
+        return replace(self, spec=replace(self.spec, repair=name), mending=mending)
 
     @property
     def nbytes(self) -> int:
@@ -115,6 +130,7 @@ class Ranking:
             removed=removed,
             total=self.total,
             ranking=self,
+            mending=self.mending,
         )
 
     def mask(self, name: str, cut: int, removed: int) -> Tensor:

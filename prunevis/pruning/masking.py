@@ -17,6 +17,7 @@ from torch.func import functional_call
 from prunevis.errors import ModelError
 from prunevis.pruning.plan import PruningPlan
 from prunevis.pruning.removal import remove
+from prunevis.pruning.repairs.mending import repaired
 
 
 def tensor_masks(plan: PruningPlan) -> dict[str, Tensor]:
@@ -54,16 +55,20 @@ def tensor_masks(plan: PruningPlan) -> dict[str, Tensor]:
 def masked_tensors(model: nn.Module, plan: PruningPlan) -> dict[str, Tensor]:
     """Return the tensors that `plan` changes, with zeros in place: new tensors, detached.
 
+    What the plan's repair makes of the tensors that stay is among them.
+
     Raises
     ------
     ModelError
         If the plan was made for another network.
     """
     found = _tensors(model, plan)
-    return {
-        name: found[name].detach() * mask.to(found[name].device)
-        for name, mask in tensor_masks(plan).items()
-    }
+    mended = repaired(model, plan).tensors
+    masks = tensor_masks(plan)
+    changed = dict(mended)
+    for name, mask in masks.items():
+        changed[name] = mended.get(name, found[name].detach()) * mask.to(found[name].device)
+    return changed
 
 
 @contextmanager
@@ -82,8 +87,8 @@ def masked(model: nn.Module, plan: PruningPlan) -> Iterator[nn.Module]:
     ModelError
         If the plan was made for another network.
     """
-    found = _tensors(model, plan)
     changed = masked_tensors(model, plan)
+    found = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     saved = {name: found[name].detach().clone() for name in changed}
     try:
         with torch.no_grad():

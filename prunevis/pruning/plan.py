@@ -14,6 +14,7 @@ from prunevis.pruning.spec import PruningSpec
 
 if TYPE_CHECKING:
     from prunevis.pruning.cuts import Ranking
+    from prunevis.pruning.repairs import Mending
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,8 @@ class PruningPlan:
         By the same names: how many go, of how many.
     ranking
         What it is a cut of; None for a plan made by hand, which has no thresholds.
+    mending
+        What the repair of the spec reads; None if it reads nothing.
     """
 
     graph: ModelGraph
@@ -47,6 +50,7 @@ class PruningPlan:
     removed: Mapping[str, int]
     total: Mapping[str, int]
     ranking: Ranking | None = field(default=None, repr=False)
+    mending: Mending | None = field(default=None, repr=False)
 
     @property
     def granularity(self) -> str:
@@ -111,5 +115,6 @@ class PruningPlan:
         what = "weights" if self.granularity == "weight" else "units"
         return (
             f"PruningPlan({self.num_removed:,} of {self.num_prunable:,} {what} go, "
-            f"{self.achieved_sparsity:.1%}, by {self.spec.criterion}, scope {self.spec.scope})"
+            f"{self.achieved_sparsity:.1%}, by {self.spec.criterion}, scope {self.spec.scope}"
+            f"{'' if self.spec.repair == 'none' else f', repaired: {self.spec.repair}'})"
         )

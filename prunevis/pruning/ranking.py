@@ -13,6 +13,7 @@ from prunevis.errors import NothingToPruneError, SpecError
 from prunevis.graph.layers import ModelGraph
 from prunevis.pruning.cuts import Ranking, Rescored
 from prunevis.pruning.order import order_steps, sortable
+from prunevis.pruning.repairs.mending import Mending, mending_of
 from prunevis.pruning.scoring import (
     collected,
     score_units,
@@ -43,10 +44,10 @@ def rank(
     graph
         From `trace(model, ...)`. Default: traced with an example of `data`.
     statistics
-        From `collect_statistics`, needed by criteria that look at activations. Default: collected
-        from `data`.
+        From `collect_statistics`, needed by criteria that look at activations and by repairs that
+        look at what layers read. Default: collected from `data`.
     data
-        Examples, if `graph` or needed `statistics` are not given.
+        Examples, if `graph` or needed `statistics` are not given, or the repair runs some.
 
     Raises
     ------
@@ -63,7 +64,8 @@ def rank(
     needs = _criterion(spec).needs
     if {"activations", "correlation"} & set(needs) and statistics is None:
         statistics = collected(model, data, graph, spec)
-    steps = rank_steps(model, spec, graph=graph, statistics=statistics)
+    mending = mending_of(spec.repair, model, graph, statistics=statistics, data=data)
+    steps = rank_steps(model, spec, graph=graph, statistics=statistics, mending=mending)
     while True:
         try:
             next(steps)
@@ -78,6 +80,7 @@ def rank_steps(
     graph: ModelGraph,
     statistics: Any = None,
     keep_scores: bool = True,
+    mending: Mending | None = None,
 ) -> Generator[None, None, Ranking]:
     """Rank as `rank` does, in steps of some 20 ms; the `Ranking` is what the generator returns.
 
@@ -88,6 +91,8 @@ def rank_steps(
     keep_scores
         Whether to keep a score of each weight, 4 bytes or more. False: `Ranking.importance` scores
         a layer again when it is read, so `model` must not change while the ranking is in use.
+    mending
+        What the repair of the spec reads.
 
     Raises
     ------
@@ -148,6 +153,7 @@ def rank_steps(
         already=already,
         skipped=skipped,
         _orders=tuple(orders),
+        mending=mending,
     )
 
 

@@ -13,6 +13,7 @@ from prunevis.errors import ModelError, SpecError
 from prunevis.graph.checks import check_model
 from prunevis.graph.coupling import is_only_output
 from prunevis.graph.layers import ModelGraph
+from prunevis.pruning.repairs.mending import repaired
 from prunevis.pruning.trial import check_evaluation, check_training, masked_output
 
 if TYPE_CHECKING:
@@ -50,8 +51,9 @@ def remove(model: nn.Module, plan: PruningPlan, *, check: bool = True) -> nn.Mod
         for name, indices in plan.kept.items()
         if len(indices) < plan.graph.groups[name].size
     }
+    mended = repaired(model, plan).tensors
     # a plan touches the output layer only if its spec asked for it by name
-    return remove_units(model, plan.graph, kept, allow_output=True, check=check)
+    return remove_units(model, plan.graph, kept, allow_output=True, check=check, mended=mended)
 
 
 def remove_units(
@@ -61,6 +63,7 @@ def remove_units(
     *,
     allow_output: bool = False,
     check: bool = True,
+    mended: Mapping[str, Tensor] | None = None,
 ) -> nn.Module:
     """Return a smaller copy of `model` that holds only the units in `kept`.
 
@@ -78,6 +81,8 @@ def remove_units(
     check
         Whether to run the result before it is returned: once in evaluation mode, where it must give
         what the masked network gives, and once in training mode.
+    mended
+        Tensors of full size to take in the place of the model's own, from a repair.
 
     Raises
     ------
@@ -92,8 +97,9 @@ def remove_units(
     positions = _positions(graph, chosen)
     with torch.no_grad():
         # masked first: its tensors are gone again before the smaller ones are made
-        expected = masked_output(model, graph, positions) if check else None
-        smaller = _shrunk(model, positions)
+        mended = {} if mended is None else mended
+        expected = masked_output(model, graph, positions, mended) if check else None
+        smaller = _shrunk(model, positions, mended)
         if check:
             check_evaluation(smaller, graph, expected)
             check_training(smaller, graph)
@@ -178,7 +184,11 @@ def _positions(graph: ModelGraph, kept: Mapping[str, Tensor]) -> dict[tuple[str,
     return {key: along for key, along in found.items() if not bool(along.all())}
 
 
-def _shrunk(model: nn.Module, positions: Mapping[tuple[str, int], Tensor]) -> nn.Module:
+def _shrunk(
+    model: nn.Module,
+    positions: Mapping[tuple[str, int], Tensor],
+    mended: Mapping[str, Tensor],
+) -> nn.Module:
     """Return a copy of `model` in which every tensor holds only the positions that stay.
 
     Raises
@@ -187,7 +197,7 @@ def _shrunk(model: nn.Module, positions: Mapping[tuple[str, int], Tensor]) -> nn
         If the model cannot be copied.
     """
     known: dict[str, Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    selected: dict[str, Tensor] = {}
+    selected: dict[str, Tensor] = dict(mended)
     for (name, axis), along in positions.items():
         now = selected.get(name, known[name].detach())
         selected[name] = now.index_select(axis, along.nonzero().flatten().to(now.device))

@@ -88,6 +88,8 @@ class PruningSpec:
         sparsity or None.
     seed
         For criteria that draw at random.
+    repair
+        A name in `prunevis.REPAIRS`: what is done for what stays, without training.
 
     Raises
     ------
@@ -101,6 +103,7 @@ class PruningSpec:
     sparsity: float = 0.5
     layers: tuple[tuple[str, float | None], ...] | None = None
     seed: int = 0
+    repair: str = "none"
 
     @staticmethod
     def make(
@@ -110,6 +113,7 @@ class PruningSpec:
         sparsity: float = 0.5,
         layers: Iterable[str] | Mapping[str, float | None] | None = None,
         seed: int = 0,
+        repair: str = "none",
     ) -> PruningSpec:
         """Return a checked `PruningSpec`; `layers` may be a sequence or a mapping.
 
@@ -125,6 +129,7 @@ class PruningSpec:
             sparsity,
             layers,  # type: ignore[arg-type]
             seed,
+            repair,
         )
 
     def __post_init__(self) -> None:
@@ -140,6 +145,11 @@ class PruningSpec:
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise SpecError("A seed is a whole number from 0.", got=repr(seed))
         object.__setattr__(self, "sparsity", check_sparsity(self.sparsity))
+        if self.repair != "none":
+            # repairs read plans, and plans their spec
+            from prunevis.pruning.repairs.base import check_repair_name
+
+            check_repair_name(self.repair, self.granularity)
         if self.layers is not None:
             object.__setattr__(self, "layers", _pairs(self.layers))
 

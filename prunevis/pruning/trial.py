@@ -20,11 +20,16 @@ TOLERANCE = 1e-3
 
 
 def masked_tensors(
-    model: nn.Module, positions: Mapping[tuple[str, int], Tensor]
+    model: nn.Module,
+    positions: Mapping[tuple[str, int], Tensor],
+    mended: Mapping[str, Tensor],
 ) -> dict[str, Tensor]:
-    """Return the tensors that lose positions, with zeros there; variances are left alone."""
+    """Return the tensors that lose positions, with zeros there; variances are left alone.
+
+    Those in `mended` are taken in the place of the model's own.
+    """
     known: dict[str, Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    masked: dict[str, Tensor] = {}
+    masked: dict[str, Tensor] = dict(mended)
     for (name, axis), along in positions.items():
         if name.rpartition(".")[2] == "running_var":
             continue
@@ -47,10 +52,13 @@ def _inputs(model: nn.Module, graph: ModelGraph) -> Tensor:
 
 
 def masked_output(
-    model: nn.Module, graph: ModelGraph, positions: Mapping[tuple[str, int], Tensor]
+    model: nn.Module,
+    graph: ModelGraph,
+    positions: Mapping[tuple[str, int], Tensor],
+    mended: Mapping[str, Tensor],
 ) -> Any:
     """Return what the masked network gives for two random examples."""
-    masked = {**_buffers(model), **masked_tensors(model, positions)}
+    masked = {**_buffers(model), **masked_tensors(model, positions, mended)}
     with untouched(model):
         torch.manual_seed(0)
         return functional_call(model, masked, (_inputs(model, graph),))
