@@ -23,6 +23,8 @@ from prunevis.evaluation.oracle import (
     oracle_steps,
 )
 from prunevis.evaluation.positions import baseline_steps, blocks, coarse_to_fine
+from prunevis.evaluation.race import RaceProgress, race, race_steps
+from prunevis.evaluation.race_records import Race, RacePoint, Racer, RaceRun
 from prunevis.evaluation.references import Reference
 from prunevis.evaluation.sensitivity import Sensitivity, sensitivity, sensitivity_steps
 from prunevis.evaluation.storage import (
@@ -46,6 +48,11 @@ __all__ = [
     "OracleCost",
     "OracleProgress",
     "Pruned",
+    "Race",
+    "RacePoint",
+    "RaceProgress",
+    "RaceRun",
+    "Racer",
     "Reference",
     "Sampler",
     "Sensitivity",
@@ -69,6 +76,8 @@ __all__ = [
     "oracle_groups",
     "oracle_steps",
     "prune",
+    "race",
+    "race_steps",
     "sensitivity",
     "sensitivity_steps",
     "storage_steps",
