@@ -24,13 +24,14 @@ from prunevis.evaluation.choosing import Way, choose_steps, timed
 from prunevis.evaluation.inference import Predictor, evaluation_mode, same_random_state
 from prunevis.evaluation.kept import Kept, by_example
 from prunevis.evaluation.kernels import alternatives
+from prunevis.evaluation.naming import names_of
 from prunevis.evaluation.pace import Pace, threads
 from prunevis.evaluation.program import Program
-from prunevis.evaluation.recording import Codes, Leaf, NotRecordable, Recording, record
+from prunevis.evaluation.recording import Codes, NotRecordable, Recording, record
 from prunevis.evaluation.rewriting import Rows, folded, narrowed
 from prunevis.evaluation.trust import BESIDE, CHANGED, doubts, hooked, state_of
 from prunevis.graph.layers import ModelGraph
-from prunevis.pruning.masking import MaskedModel, candidate
+from prunevis.pruning.masking import candidate
 from prunevis.pruning.plan import PruningPlan
 
 #: Largest difference between a program's logits and the network's, relative to the largest logit.
@@ -164,7 +165,7 @@ class Engine:
             return doubts(self.model, inputs, lambda x: self._recorded(None, self.model, x))
 
     def _recorded(self, plan: PruningPlan | None, model: nn.Module, inputs: Tensor) -> Recording:
-        names = _names(self.graph, plan, model, self._number(plan))
+        names = names_of(self.model, self.graph, plan, model, self._number(plan))
         with evaluation_mode(model), same_random_state(self.device):
             return record(model, inputs, names, self._codes)
 
@@ -312,36 +313,6 @@ class Engine:
             predict = Predictor(trial.model, 1)
             predict(batch.clone())
             return lambda: predict(batch.clone())
-
-
-def _names(
-    graph: ModelGraph, plan: PruningPlan | None, model: nn.Module, token: int
-) -> dict[int, Hashable]:
-    """Return the key of each parameter and buffer of a candidate, by its id."""
-    cuts: dict[str, tuple[tuple[int, Hashable, int], ...]] = {}
-    if plan is not None:
-        for name, count in plan.removed.items():
-            if not count:
-                continue
-            if plan.granularity == "weight":
-                cuts[graph.layers[name].weight] = ((-1, (token, name), count),)
-            else:
-                for member in graph.groups[name].members:
-                    before = cuts.get(member.tensor, ())
-                    cuts[member.tensor] = (*before, (member.axis, (token, name), count))
-    if isinstance(model, MaskedModel):
-        names: dict[int, Hashable] = {
-            id(t): Leaf(name, cuts[name]) for name, t in model.masked.items()
-        }
-        model, cuts = model.model, {}
-    else:
-        names = {}
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        known = graph.tensors.get(name)
-        if name not in cuts and known is not None and tuple(tensor.shape) != known.shape:
-            continue  # cut without the plan saying so: known by its content
-        names[id(tensor)] = Leaf(name, cuts.get(name, ()))
-    return names
 
 
 def _built(

@@ -46,14 +46,31 @@ def remove(model: nn.Module, plan: PruningPlan, *, check: bool = True) -> nn.Mod
             got=f'granularity "{plan.granularity}"',
             fix="Use prunevis.masked(model, plan), or rank with granularity='unit'.",
         )
-    kept = {
+    mended = repaired(model, plan).tensors
+    # a plan touches the output layer only if its spec asked for it by name
+    return remove_units(
+        model, plan.graph, _leaving(plan), allow_output=True, check=check, mended=mended
+    )
+
+
+def positions_that_stay(plan: PruningPlan) -> dict[tuple[str, int], Tensor]:
+    """Return, by tensor and axis, bool: the positions that stay; whole axes are left out.
+
+    Raises
+    ------
+    SpecError
+        If a tensor would be emptied.
+    """
+    return _positions(plan.graph, _leaving(plan))
+
+
+def _leaving(plan: PruningPlan) -> dict[str, Tensor]:
+    """Return the kept units of the groups that lose some."""
+    return {
         name: indices
         for name, indices in plan.kept.items()
         if len(indices) < plan.graph.groups[name].size
     }
-    mended = repaired(model, plan).tensors
-    # a plan touches the output layer only if its spec asked for it by name
-    return remove_units(model, plan.graph, kept, allow_output=True, check=check, mended=mended)
 
 
 def remove_units(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from prunevis.pruning.masking import masked_tensors
 from prunevis.pruning.plan import PruningPlan
 from prunevis.pruning.removal import remove
 
@@ -74,6 +75,13 @@ class Workspace:
         return self._smaller
 
     def _masked_by(self, model: nn.Module, plan: PruningPlan) -> dict[str, Tensor]:
+        if plan.spec.repair != "none":
+            # what stays changes too, so nothing of another position can be used again
+            if self._plan is not plan:
+                self._smaller, self._removed = None, {}
+                self._tensors = masked_tensors(model, plan)
+                self._plan = plan
+            return self._tensors
         self._plan = self._smaller = None
         if plan.ranking is None or self._ranking() is not plan.ranking:
             self._removed = {}

@@ -246,7 +246,8 @@ class Constants:
         point = graph.points.get(layer.name)
         # where another operator reads the outputs too, the units are observed at the layer itself
         alone = point is not None and point[0] > graph.calls.get(layer.name, point[0])
-        if not alone or len(layer.norms) != 1:
+        others = [one for one in graph.layers.values() if set(one.norms) & set(layer.norms)]
+        if not alone or len(layer.norms) != 1 or len(others) != 1:
             return ""
         name = self._statistics.get(layer.norms[0], "")
         return name if name and graph.tensors[name].shape == (layer.num_units,) else ""
