@@ -18,7 +18,7 @@ from prunevis.errors import PrunevisError
 from prunevis.graph.layers import LayerInfo, ModelGraph
 from prunevis.graph.trace import trace
 from prunevis.pruning.spec import GRANULARITIES
-from prunevis.statistics.activations import collect_statistics
+from prunevis.statistics.collecting import collect_statistics
 from prunevis.statistics.records import Statistics
 
 #: The unit (and, in it, the weights) that each test network silences.

@@ -73,10 +73,14 @@ class Observed:
         Layer name -> tensor of shape (N, units, positions), see `observe`.
     reads
         Layer name -> what it reads.
+    space
+        Layer name -> shape of its positions, e.g. height and width of a feature map; for rows of
+        tokens a single number.
     """
 
     answers: dict[str, Tensor]
     reads: dict[str, LayerRead]
+    space: dict[str, tuple[int, ...]]
 
 
 class _Observer(TorchDispatchMode):
@@ -265,10 +269,14 @@ def observe_all(
                 f"The forward pass raised {type(error).__name__}: {error}",
                 got=f"inputs of shape {tuple(inputs.shape)}",
             ) from error
-    answers = {
-        name: _arranged(observer.found[name], graph.points[name][1], len(inputs)) for name in names
-    }
-    return Observed(answers, observer.reads)
+    answers: dict[str, Tensor] = {}
+    space: dict[str, tuple[int, ...]] = {}
+    for name in names:
+        values, axis = observer.found[name], graph.points[name][1]
+        answers[name] = _arranged(values, axis, len(inputs))
+        own = tuple(values.shape[2:]) if axis == 1 and len(values) == len(inputs) else ()
+        space[name] = own or (answers[name].shape[2],)
+    return Observed(answers, observer.reads, space)
 
 
 def _names(graph: ModelGraph, layers: Iterable[str] | None) -> list[str]:

@@ -1,6 +1,7 @@
 """What the numbers of a network look like: weights, activations, inputs, similarity of units."""
 
-from prunevis.statistics.activations import collect_statistics, collect_steps
+from prunevis.statistics.collecting import collect_statistics, collect_steps, collection
+from prunevis.statistics.gradients import GateStatistics, GradientStatistics
 from prunevis.statistics.inputs import InputStatistics
 from prunevis.statistics.positions import (
     cut_table,
@@ -9,7 +10,13 @@ from prunevis.statistics.positions import (
     position_table,
     unit_cut_table,
 )
-from prunevis.statistics.records import ActivationStatistics, Statistics, StatisticsProgress
+from prunevis.statistics.records import (
+    COLLECTABLE,
+    ActivationStatistics,
+    Statistics,
+    StatisticsProgress,
+)
+from prunevis.statistics.responses import ResponseStatistics
 from prunevis.statistics.similarity import (
     SimilarPair,
     cosine_steps,
@@ -27,15 +34,20 @@ from prunevis.statistics.weights import (
 )
 
 __all__ = [
+    "COLLECTABLE",
     "ActivationStatistics",
+    "GateStatistics",
+    "GradientStatistics",
     "Histogram",
     "InputStatistics",
+    "ResponseStatistics",
     "SimilarPair",
     "Statistics",
     "StatisticsProgress",
     "WeightSummary",
     "collect_statistics",
     "collect_steps",
+    "collection",
     "cosine_steps",
     "count_within",
     "cut_table",

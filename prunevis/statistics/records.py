@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from prunevis.errors import SpecError
+from prunevis.statistics.gradients import GradientStatistics
 from prunevis.statistics.inputs import InputStatistics
+from prunevis.statistics.responses import ResponseStatistics
 
 #: An answer below this share of the layer's root mean square counts as near zero, for units
 #: without exact zeros (GELU, SiLU, tanh, no activation).
 NEAR_ZERO = 0.01
+
+#: What statistics can hold, by the words in which a criterion names its needs.
+COLLECTABLE = frozenset(
+    {
+        *("activations", "correlation", "responses", "maps"),
+        *("inputs", "moments", "gradients", "labels"),
+    }
+)
+
+#: What is said where correlation was left out on purpose.
+CORRELATION_UNASKED = "Correlation was not asked for when the statistics were collected."
 
 #: A unit that is zero in at least this share of its answers "almost never fires".
 ALMOST_NEVER = 0.99
@@ -109,6 +124,16 @@ class Statistics:
         By layer name: moments of what the layer reads, if they were asked for.
     input_reasons
         By layer name: why what the layer reads could not be collected, one sentence.
+    gradients
+        By layer name: gradients of the loss by weights and by gates on units, if asked for.
+    responses
+        By layer name: answers example by example, if asked for.
+    labels
+        int64, shape (num_examples,): class of each example, None if the data have none.
+    source
+        The inputs of the split, of which `indices` are rows; a reference, not a copy.
+    collected
+        What was asked for, any of `COLLECTABLE`.
     """
 
     activations: Mapping[str, ActivationStatistics]
@@ -117,6 +142,11 @@ class Statistics:
     indices: Tensor = field(repr=False)
     inputs: Mapping[str, InputStatistics] = field(default_factory=dict)
     input_reasons: Mapping[str, str] = field(default_factory=dict)
+    gradients: Mapping[str, GradientStatistics] = field(default_factory=dict)
+    responses: Mapping[str, ResponseStatistics] = field(default_factory=dict)
+    labels: Tensor | None = field(default=None, repr=False)
+    source: Tensor | None = field(default=None, repr=False)
+    collected: frozenset[str] = frozenset({"activations", "correlation"})
 
     def __repr__(self) -> str:
         dead = sum(int(found.dead.sum()) for found in self.activations.values())
@@ -175,6 +205,83 @@ class Statistics:
             where=layer,
             fix="Pass statistics=collect_statistics(model, data, inputs=True).",
         )
+
+    def gradient(self, layer: str) -> GradientStatistics:
+        """Return the gradients of a layer.
+
+        Raises
+        ------
+        SpecError
+            If they were not collected; the message says how.
+        """
+        if layer not in self.gradients:
+            raise SpecError(
+                f"The gradients of `{layer}` were not collected.",
+                expected=", ".join(self.gradients) or None,
+                where=layer,
+                fix="Pass statistics=collect_statistics(model, data, gradients=True).",
+            )
+        return self.gradients[layer]
+
+    def response(self, layer: str) -> ResponseStatistics:
+        """Return the answers of a layer, example by example.
+
+        Raises
+        ------
+        SpecError
+            If they were not collected; the message says how.
+        """
+        if layer not in self.responses:
+            raise SpecError(
+                f"The answers of `{layer}` were not kept example by example.",
+                expected=", ".join(self.responses) or None,
+                where=layer,
+                fix="Pass statistics=collect_statistics(model, data, responses=True).",
+            )
+        return self.responses[layer]
+
+    def examples(self, most: int) -> tuple[Tensor, Tensor]:
+        """Return inputs (n, ...) and labels (n,) of the first examples, at most that many.
+
+        Raises
+        ------
+        SpecError
+            If the data have no labels, or the examples are not at hand.
+        """
+        if self.source is None or self.labels is None:
+            raise SpecError(
+                "This needs labelled examples, and the statistics have none.",
+                fix="Collect statistics from pairs of inputs and class indices.",
+            )
+        chosen = self.indices[:most]
+        return self.source[chosen.to(self.source.device)], self.labels[:most]
+
+    def missing(self, needs: Iterable[str]) -> frozenset[str]:
+        """Return which of `needs` (see `prunevis.criteria.NEEDS`) these statistics do not hold."""
+        held = set(self.collected)
+        if self.labels is not None:
+            held.add("labels")
+        return frozenset(needs) & COLLECTABLE - held
+
+    def joined(self, other: Statistics) -> Statistics:
+        """Return both together, where both are of the same examples; `other` where both have it.
+
+        Raises
+        ------
+        SpecError
+            If they are of different examples.
+        """
+        if self.split != other.split or not torch.equal(self.indices, other.indices):
+            raise SpecError(
+                "These statistics are of different examples.",
+                expected=f"{self.num_examples:,} {self.split} examples",
+                got=f"{other.num_examples:,} {other.split} examples",
+                fix="Collect both with the same `max_examples` and `seed`.",
+            )
+        change: dict[str, Any] = {"collected": self.collected | other.collected}
+        for name in ("activations", "inputs", "input_reasons", "gradients", "responses"):
+            change[name] = {**getattr(self, name), **getattr(other, name)}
+        return replace(self, **change)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

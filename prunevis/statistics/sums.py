@@ -11,7 +11,7 @@ from torch import Tensor
 
 from prunevis.errors import NonFiniteError
 from prunevis.graph.layers import LayerInfo
-from prunevis.statistics.records import NEAR_ZERO, ActivationStatistics
+from prunevis.statistics.records import CORRELATION_UNASKED, NEAR_ZERO, ActivationStatistics
 from prunevis.statistics.similarity import correlation_from_moments, is_constant, too_many_units
 
 #: Most positions of a feature map that enter the correlation, the same ones in every batch.
@@ -43,7 +43,7 @@ class LayerSums:
         self._examples = 0
         self._reason = too_many_units(layer.num_units)
         if not correlation:
-            self._reason = "Correlation was not asked for when the statistics were collected."
+            self._reason = CORRELATION_UNASKED
 
     def add(self, answers: Tensor, indices: Tensor) -> None:
         """Take in float answers (N, units, positions) to the examples at `indices` (N,)."""

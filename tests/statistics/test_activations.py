@@ -8,7 +8,7 @@ from torch import nn
 from prunevis.data import Data
 from prunevis.errors import DataError, SpecError
 from prunevis.graph.trace import trace
-from prunevis.statistics import activations, collect_statistics, collect_steps
+from prunevis.statistics import collect_statistics, collect_steps, collecting
 
 
 def network():
@@ -106,9 +106,9 @@ def test_frozen_parameters_and_outer_modes_do_not_matter(model, data):
 def test_batches_shrink_where_there_are_many_units(model, data, monkeypatch):
     graph = trace(model, data[0][:1])
     answers = sum(layer.num_units * layer.positions for layer in graph.layers.values())
-    monkeypatch.setattr(activations, "BATCH_ANSWERS", 10 * answers)
+    monkeypatch.setattr(collecting, "BATCH_ANSWERS", 10 * answers)
     assert [s.seen for s in collect_steps(model, data, graph)] == [10, 20, 30, 40]
-    monkeypatch.setattr(activations, "BATCH_ANSWERS", 1)
+    monkeypatch.setattr(collecting, "BATCH_ANSWERS", 1)
     assert next(collect_steps(model, data, graph)).seen == 1
 
 

@@ -159,7 +159,7 @@ def test_too_many_columns_leave_mean_and_square_with_a_reason(monkeypatch):
 
 
 def test_memory_for_moments_is_bounded_for_all_layers_together(monkeypatch):
-    monkeypatch.setattr("prunevis.statistics.activations.MOMENT_BYTES", 25 * 8)
+    monkeypatch.setattr("prunevis.statistics.collecting.MOMENT_BYTES", 25 * 8)
     model = nn.Sequential(nn.Linear(5, 3), nn.Linear(3, 2))
     found = collect(model, numbers(6, 5))
     assert found.input("0").moment is not None
@@ -206,7 +206,7 @@ def test_inputs_that_are_not_finite_are_refused():
 
 def test_a_large_layer_is_worked_on_in_steps(monkeypatch):
     monkeypatch.setattr(module, "STEP_MACS", 5 * 5 * 2)
-    monkeypatch.setattr("prunevis.statistics.activations.STEP", -1.0)
+    monkeypatch.setattr("prunevis.statistics.collecting.STEP", -1.0)
     model, x = nn.Linear(5, 3), numbers(6, 5)
     data = (x, LABELS[:6])
     steps = list(collect_steps(model, data, trace(model, x), activations=False, inputs=True))
