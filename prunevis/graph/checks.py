@@ -60,7 +60,7 @@ def _check_module(name: str, module: nn.Module) -> None:
         if isinstance(hook, prune.BasePruningMethod):
             raise ModelError(
                 f"torch.nn.utils.prune masks are attached to {where}.",
-                fix="Make them permanent with torch.nn.utils.prune.remove(module, name).",
+                fix="Pass prunevis.made_permanent(model), a copy with the zeros written in.",
             )
         cure = _WEIGHT_HOOKS.get(type(hook).__name__)
         if cure is not None:

@@ -11,7 +11,7 @@ no layer is ever emptied.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from weakref import WeakValueDictionary
@@ -19,12 +19,13 @@ from weakref import WeakValueDictionary
 from torch import Tensor
 
 from prunevis.criteria import Criterion, ScoreContext
+from prunevis.errors import SpecError
 from prunevis.graph.layers import LayerInfo, ModelGraph
 from prunevis.pruning.order import Order
 from prunevis.pruning.plan import PruningPlan
 from prunevis.pruning.repairs.mending import Mending
 from prunevis.pruning.scoring import score_weights
-from prunevis.pruning.spec import PruningSpec, check_sparsity
+from prunevis.pruning.spec import PruningSpec, amount_of, check_sparsity
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,35 +94,38 @@ class Ranking:
     def counts(self, sparsity: float) -> tuple[dict[str, int], dict[str, int]]:
         """Return cuts and numbers removed by layer or group at `sparsity`, without any mask."""
         sparsity = check_sparsity(sparsity)
-        own = self._own()
-        cuts = dict.fromkeys(self.total, 0)
-        removed = dict.fromkeys(self.total, 0)
-        for order in self._orders:
-            if order is self._pool:
-                cut = self._pool_cut(sparsity)
-                for name, count in zip(order.names, order.counts(cut), strict=True):
-                    cuts[name], removed[name] = cut, count
-            else:
-                (name,) = order.names
-                wanted = round(own.get(name, sparsity) * order.total)
-                cuts[name] = removed[name] = min(max(wanted, self.already[name]), order.total - 1)
-        return cuts, removed
+        return self._counts(lambda order, gone: round(sparsity * order.total))
 
-    def plan(self, sparsity: float | None = None) -> PruningPlan:
+    def plan(
+        self, sparsity: float | None = None, *, amount: float | int | None = None
+    ) -> PruningPlan:
         """Return what goes at `sparsity` (default: that of the spec).
 
         Parameters
         ----------
         sparsity
             Removed / prunable, in [0, 1). Layers with a sparsity of their own keep it.
+        amount
+            In its place, what `torch.nn.utils.prune` calls so, relative to what is left: a float in
+            [0, 1) is the share of the weights (or units) that were not zero to begin with, a whole
+            number says how many of these go. Of each layer for scope "layer", of all together for
+            "global". What is zero already is gone besides, and one of each layer always stays.
 
         Raises
         ------
         SpecError
-            If `sparsity` is not in [0, 1).
+            If `sparsity` is not in [0, 1), or `amount` is more than is left.
         """
-        sparsity = self.spec.sparsity if sparsity is None else check_sparsity(sparsity)
-        cuts, removed = self.counts(sparsity)
+        if amount is not None:
+            if sparsity is not None:
+                raise SpecError("A plan takes a sparsity or an amount, not both.")
+            cuts, removed = self._counts(
+                lambda order, gone: gone + amount_of(amount, order.total - gone, order.names)
+            )
+            sparsity = sum(removed.values()) / max(1, sum(self.total.values()))
+        else:
+            sparsity = self.spec.sparsity if sparsity is None else check_sparsity(sparsity)
+            cuts, removed = self.counts(sparsity)
         return PruningPlan(
             graph=self.graph,
             spec=replace(self.spec, sparsity=sparsity),
@@ -132,6 +136,21 @@ class Ranking:
             ranking=self,
             mending=self.mending,
         )
+
+    def _counts(self, wanted: Callable[[Order, int], int]) -> tuple[dict[str, int], dict[str, int]]:
+        """Return cuts and numbers removed where an order loses `wanted` (order, gone before)."""
+        own = self._own()
+        cuts = dict.fromkeys(self.total, 0)
+        removed = dict.fromkeys(self.total, 0)
+        for order in self._orders:
+            gone = sum(self.already[name] for name in order.names)
+            fixed = own.get(order.names[0]) if len(order.names) == 1 else None
+            number = wanted(order, gone) if fixed is None else round(fixed * order.total)
+            # one weight or unit of each layer always stays
+            cut = min(max(number, gone), order.total - len(order.names))
+            for name, count in zip(order.names, order.counts(cut), strict=True):
+                cuts[name], removed[name] = cut, count
+        return cuts, removed
 
     def mask(self, name: str, cut: int, removed: int) -> Tensor:
         """Return what stays of a layer, True = keep, where `cut` takes `removed`; read only.
@@ -144,15 +163,15 @@ class Ranking:
             self._masks[name, removed] = found
         return found
 
-    def threshold(self, sparsity: float) -> float | None:
-        """Return the highest importance that goes at `sparsity`, where one order spans layers.
+    def threshold(self, cuts: Mapping[str, int]) -> float | None:
+        """Return the highest importance that goes at `cuts`, where one order spans layers.
 
         None where there is no such order, or nothing goes that was not zero before.
         """
         order = self._pool
         if order is None:
             return None
-        place = self._pool_cut(sparsity) - 1
+        place = cuts[order.names[0]] - 1
         if place < self._pool_gone:
             return None
         known = order.known.get(place)
@@ -182,13 +201,6 @@ class Ranking:
     @cached_property
     def _pool_gone(self) -> int:
         return sum(self.already[name] for name in self._pool.names) if self._pool else 0
-
-    def _pool_cut(self, sparsity: float) -> int:
-        order = self._pool
-        assert order is not None
-        # one weight or unit of each layer always stays
-        most = order.total - len(order.names)
-        return min(max(round(sparsity * order.total), self._pool_gone), most)
 
     def _own(self) -> dict[str, float]:
         own = self.spec.own_sparsity

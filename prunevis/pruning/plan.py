@@ -93,7 +93,7 @@ class PruningPlan:
     @cached_property
     def threshold(self) -> float | None:
         """For one global ranking: the importance at the cut (the highest that goes), else None."""
-        return None if self.ranking is None else self.ranking.threshold(self.sparsity)
+        return None if self.ranking is None else self.ranking.threshold(self.cuts)
 
     @cached_property
     def thresholds(self) -> dict[str, float | None]:

@@ -38,6 +38,44 @@ def check_sparsity(value: object, where: str = "sparsity") -> float:
     return number
 
 
+def amount_of(amount: object, left: int, names: Iterable[str]) -> int:
+    """Return how many of `left` go by an amount as `torch.nn.utils.prune` counts.
+
+    Parameters
+    ----------
+    amount
+        A float in [0, 1): a share, rounded as Python does; or a whole number from 0 to `left`.
+    left
+        Weights or units that are not gone yet.
+    names
+        Of the layers that they are of, for a message.
+
+    Raises
+    ------
+    SpecError
+        If it is neither.
+    """
+    if isinstance(amount, float):
+        return round(check_sparsity(amount, "amount") * left)
+    if not isinstance(amount, int) or isinstance(amount, bool) or amount < 0:
+        raise SpecError(
+            "An amount is a share or a number.",
+            expected="a float in [0, 1), or a whole number from 0",
+            got=_short(amount),
+        )
+    if amount > left:
+        raise SpecError(
+            "That is more than is left.",
+            expected=f"a whole number from 0 to {left}",
+            got=amount,
+            where=", ".join(f"`{name}`" for name in list(names)[:3]),
+            fix="A share is written as a float: 1.0 is all, 1 is a single one."
+            if amount == 1
+            else "Ask for less, or for a share: 0.5 is half of what is left.",
+        )
+    return amount
+
+
 def _short(value: object) -> str:
     # what arrives from a browser may be of any length
     text = repr(value)

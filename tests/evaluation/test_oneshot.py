@@ -233,7 +233,7 @@ BAD_MODELS = {
     "masks of torch.nn.utils.prune": (
         lambda: with_masks(tiny()),
         ModelError,
-        r"torch\.nn\.utils\.prune masks are attached to `fc1`.*prune\.remove",
+        r"torch\.nn\.utils\.prune masks are attached to `fc1`.*prunevis\.made_permanent",
     ),
     "outputs of three axes": (
         lambda: seeded(lambda: Gives(lambda y: y[:, None].expand(-1, 5, -1))),
