@@ -10,18 +10,21 @@ is the figure's own title if it has one, ``title=""`` none at all::
 
 from prunevis.plots import alt
 from prunevis.plots.activity import neuron_activity
+from prunevis.plots.agreement import agreement
 from prunevis.plots.bars import layer_costs
 from prunevis.plots.curves import sensitivity, tradeoff
 from prunevis.plots.histogram import weight_histogram
 from prunevis.plots.masks import mask_image
 from prunevis.plots.matrix import cluster_order, similarity_matrix
 from prunevis.plots.profile import unit_profile
+from prunevis.plots.race import race
 from prunevis.plots.style import DARK, LIGHT, Theme, new_axes, png
 
 __all__ = [
     "DARK",
     "LIGHT",
     "Theme",
+    "agreement",
     "alt",
     "cluster_order",
     "layer_costs",
@@ -29,6 +32,7 @@ __all__ = [
     "neuron_activity",
     "new_axes",
     "png",
+    "race",
     "sensitivity",
     "similarity_matrix",
     "tradeoff",

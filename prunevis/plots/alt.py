@@ -127,3 +127,30 @@ def mask_image(mask: Any) -> str:
     if values.dtype == bool:
         return f"Mask of {size} weights; {percent(float(values.mean()))} stay."
     return f"Weights left at each of {size} inputs; {int((values == 0).sum()):,} have none left."
+
+
+def agreement(result: Any) -> str:
+    """Describe `prunevis.plots.agreement`."""
+    known = [row for row in result.rows if row.mean == row.mean]
+    if not known:
+        return "Agreement of criteria with the oracle: none could be compared."
+    best, worst = (pick(known, key=lambda row: row.mean) for pick in (max, min))
+    return (
+        f"Spearman correlation of {len(result.rows)} criteria with the oracle on "
+        f"{result.oracle.num_units:,} units; within layers {best.label} agrees most "
+        f"({best.mean:.2f}) and {worst.label} least ({worst.mean:.2f})."
+    )
+
+
+def race(result: Any) -> str:
+    """Describe `prunevis.plots.race`."""
+    what = {"params": "parameters", "macs": "multiply-adds"}.get(result.at, "sparsity")
+    text = f"Accuracy of {len(result.racers)} criteria at equal {what}"
+    middle = result.shares[len(result.shares) // 2]
+    at = {racer.label: racer.mean[len(result.shares) // 2] for racer in result.racers}
+    known = {label: value for label, value in at.items() if value == value}
+    if not known:
+        return text + "."
+    ranked = sorted(known, key=lambda label: -known[label])
+    said = ", ".join(f"{label} {percent(known[label])}" for label in ranked)
+    return f"{text}; with {percent(middle)} gone: {said}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def tradeoff(
     head(ax, f"Accuracy against {_CAPTIONS[x]}" if title is None else title, colours)
     if not curve.x.size:
         return say(ax, "No position is known yet.", colours)
-    _accuracy_axis(ax, colours, curve.baseline)
+    accuracy_axis(ax, colours, curve.baseline)
     _band_and_line(ax, curve, colours)
     _saving_axis(ax, x, curve.x)
     estimated = not curve.exact.all()
@@ -121,7 +122,7 @@ def sensitivity(
     )
     if not curves:
         return say(ax, "No layer is known yet.", colours)
-    _accuracy_axis(ax, colours, baseline)
+    accuracy_axis(ax, colours, baseline)
     # The most sensitive first: least accuracy on average over what is known.
     ranked = sorted(curves, key=lambda name: float(np.mean(curves[name].value)))
     named = ranked[:MOST_LINES]
@@ -143,11 +144,12 @@ def sensitivity(
     span = (end - left) or 1.0
     ax.set_xlim(left - 0.02 * span, end + 0.02 * span)
     ticks(ax.xaxis, percent)
-    _end_labels(ax, curves, named, ranked[0], colours)
+    end_labels(ax, curves, named, ranked[0], colours)
     return ax
 
 
-def _accuracy_axis(ax: Axes, colours: Theme, baseline: float | None) -> None:
+def accuracy_axis(ax: Axes, colours: Theme, baseline: float | None) -> None:
+    """Give `ax` an axis from 0 to 100 % and a dashed line at the dense network's accuracy."""
     ax.set_ylim(0, 1.04)
     ticks(ax.yaxis, percent, count=5)
     ax.grid(True, axis="y", color=colours.hairline, linewidth=0.8)
@@ -220,10 +222,18 @@ def _at(curve: Curve, position: float) -> float:
     return float(np.interp(position, curve.x[order], curve.value[order]))
 
 
-def _end_labels(
-    ax: Axes, curves: dict[str, Curve], named: list[str], first: str, colours: Theme
+def end_labels(
+    ax: Axes,
+    curves: dict[str, Curve],
+    named: list[str],
+    first: str,
+    colours: Theme,
+    tones: Mapping[str, str] | None = None,
 ) -> None:
-    """Write each name at the end of its line, moved apart where they would overlap."""
+    """Write each name at the end of its line, moved apart where they would overlap.
+
+    `first` is written in bold orange, the others in ink or in their colour in `tones`.
+    """
     height = ax.get_position().height * ax.figure.bbox.height / ax.figure.dpi
     room = 1.04 * 0.125 / height  # one line of text, in accuracy
     low = sorted(named, key=lambda name: float(curves[name].value[-1]))
@@ -246,7 +256,7 @@ def _end_labels(
             end + 0.04 * span,
             place,
             name if len(name) <= 21 else "…" + name[-20:],
-            colours.pruned_text if name == first else colours.ink,
+            colours.pruned_text if name == first else (tones or {}).get(name, colours.ink),
             va="center",
             fontweight="bold" if name == first else "normal",
         )
