@@ -2,7 +2,7 @@
 
 `check_criterion` does for a pruning criterion what scikit-learn's ``check_estimator`` does for an
 estimator: it runs it on small networks and says in a sentence what it does not keep to. Every
-built-in criterion passes it.
+built-in criterion passes it. `check_repair` does the same for repairs.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ from prunevis.criteria.base import CRITERIA, NEEDS, Criterion, ScoreContext, imp
 from prunevis.errors import PrunevisError
 from prunevis.graph.layers import LayerInfo, ModelGraph
 from prunevis.graph.trace import trace
+from prunevis.pruning.repairs.checks import check_repair
 from prunevis.pruning.spec import GRANULARITIES
 from prunevis.statistics.collecting import collect_statistics
 from prunevis.statistics.records import Statistics
+
+__all__ = ["check_criterion", "check_repair"]
 
 #: The unit (and, in it, the weights) that each test network silences.
 SILENT_UNIT = 2

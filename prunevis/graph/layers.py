@@ -202,6 +202,8 @@ class ModelGraph:
         Axis of the input that counts the examples.
     calls
         Layer name -> index into `operators` of its first call.
+    repeated
+        Names of layers that are called more than once.
     """
 
     layers: Mapping[str, LayerInfo]
@@ -216,6 +218,7 @@ class ModelGraph:
     input_dtype: torch.dtype = torch.float32
     batch_axis: int = 0
     calls: Mapping[str, int] = field(default_factory=dict)
+    repeated: frozenset[str] = frozenset()
 
     @property
     def macs(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from types import TracebackType
@@ -230,6 +231,7 @@ def _graph(
         )
     shape = tuple(example.shape)
     last = outputs[0].shape
+    called = Counter(call.layer for call in recorder.calls)
     return ModelGraph(
         layers=layers,
         groups=groups,
@@ -243,6 +245,7 @@ def _graph(
         input_dtype=example.dtype,
         batch_axis=batch_axis % len(shape),
         calls={draft.name: draft.call for draft in recorder.layers.values()},
+        repeated=frozenset(name for name, count in called.items() if name and count > 1),
     )
 
 

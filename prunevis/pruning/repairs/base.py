@@ -38,6 +38,12 @@ RepairNeed = Literal["inputs", "moments", "examples"]
 REPAIR_NEEDS: tuple[RepairNeed, ...] = ("inputs", "moments", "examples")
 
 
+#: Units whose loss a repair may mend exactly: always zero, always the same, a copy of another.
+ExactFor = Literal["dead", "constant", "duplicate"]
+
+EXACT_FOR: tuple[ExactFor, ...] = ("dead", "constant", "duplicate")
+
+
 @dataclass(frozen=True, slots=True)
 class Damage:
     """How far the outputs of a layer move, by its moments: mean squared change, summed over units.
@@ -125,6 +131,9 @@ class Repair:
         What it can mend: plans of "weight", "unit" or both.
     needs
         What it reads: any of `REPAIR_NEEDS`.
+    exact_for
+        Units without which the network gives the same outputs as before: any of `EXACT_FOR`. For
+        "dead" units, weights and bias are zero.
     """
 
     label: ClassVar[str]
@@ -134,6 +143,7 @@ class Repair:
     url: ClassVar[str]
     granularities: ClassVar[tuple[str, ...]]
     needs: ClassVar[frozenset[RepairNeed]] = frozenset()
+    exact_for: ClassVar[frozenset[ExactFor]] = frozenset()
 
     def unavailable(self, graph: ModelGraph) -> str | None:
         """Return why no layer of the network can be mended, one sentence, or None."""
@@ -186,6 +196,7 @@ class NoRepair(Repair):
     source = "Han et al. 2015; Li et al. 2017"
     url = "https://arxiv.org/abs/1506.02626"
     granularities = ("weight", "unit")
+    exact_for = frozenset({"dead"})
 
     def repair(self, context: RepairContext) -> Repaired:
         """Return that every tensor stays as it is."""

@@ -35,6 +35,7 @@ class LeastSquares(ReaderRepair):
     url = "https://arxiv.org/abs/1707.06168"
     granularities = ("unit",)
     needs = frozenset({"inputs", "moments"})
+    exact_for = frozenset({"dead", "constant", "duplicate"})
 
     def mend(self, reader: Reader, context: RepairContext) -> Change:
         """Fit the reader anew."""

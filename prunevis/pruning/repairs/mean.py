@@ -28,6 +28,7 @@ class MeanRepair(ReaderRepair):
     url = "https://arxiv.org/abs/1611.06211"
     granularities = ("weight", "unit")
     needs = frozenset({"inputs"})
+    exact_for = frozenset({"dead", "constant"})
 
     def mend(self, reader: Reader, context: RepairContext) -> Change:
         """Add what is lost on average; SpecError where there is nowhere to add it."""
@@ -38,19 +39,16 @@ class MeanRepair(ReaderRepair):
             )
         lost = reader.weight * ~reader.kept
         constant = (lost @ reader.inputs.mean[:, :, None])[:, :, 0]
-        return Change(reader.weight, constant, BORDER if padded(reader) else None)
+        return Change(reader.weight, constant, BORDER if padded(reader, context) else None)
 
 
-def padded(reader: Reader) -> bool:
-    """Whether the patches under a kernel reach over the border.
-
-    Seen in the second moments: every channel then is zero more often under the outer columns of
-    the kernel than under the middle one.
-    """
-    size = 1
-    for length in reader.layer.weight_shape[2:]:
-        size *= length
-    if size == 1:
+def padded(reader: Reader, context: RepairContext) -> bool:
+    """Whether the reader is a convolution that reads beyond the border of its input."""
+    try:
+        module = context.model.get_submodule(reader.layer.name)
+    except AttributeError:
         return False
-    square = reader.inputs.square.reshape(reader.inputs.square.shape[0], -1, size).sum(dim=1)
-    return bool((square[:, 0] < square[:, size // 2] * (1 - 1e-6)).any())
+    padding = getattr(module, "padding", 0)
+    if isinstance(padding, str):
+        return padding == "same"
+    return any(padding) if isinstance(padding, tuple) else bool(padding)

@@ -42,6 +42,7 @@ class Merge(Repair):
     source = "Srinivas & Babu 2015; Kim et al. 2020 (Neuron Merging)"
     url = "https://arxiv.org/abs/2010.13160"
     granularities = ("unit",)
+    exact_for = frozenset({"dead", "duplicate"})
 
     def repair(self, context: RepairContext) -> Repaired:
         """Merge every unit that goes into one that stays."""

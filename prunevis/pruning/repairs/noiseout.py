@@ -36,6 +36,7 @@ class NoiseOut(ReaderRepair):
     url = "https://arxiv.org/abs/1611.06211"
     granularities = ("unit",)
     needs = frozenset({"inputs", "moments"})
+    exact_for = frozenset({"dead", "constant", "duplicate"})
 
     def mend(self, reader: Reader, context: RepairContext) -> Change:
         """Merge every unit that goes into one that stays."""
@@ -61,7 +62,7 @@ class NoiseOut(ReaderRepair):
                     if reader.takes_constant:
                         offset = mean[part, goes[:, k]] - slope[:, k] * mean[part, partner[:, k]]
                         constant[part] += lost @ offset
-        note = BORDER if padded(reader) else None
+        note = BORDER if padded(reader, context) else None
         return Change(weight, constant if reader.takes_constant else None, note)
 
 

@@ -205,14 +205,14 @@ def opened(layer: LayerInfo, kept: Tensor, context: RepairContext, constants: Co
         )
     if not kept.numel():
         raise SpecError(f"`{layer.name}` multiplies by its weight transposed.")
+    if layer.name in context.graph.repeated:
+        raise SpecError(
+            f"`{layer.name}` is called several times, and reads something else each time."
+        )
     inputs = context.statistics.input(layer.name)
     groups, columns = inputs.mean.shape
     weight = context.tensors[layer.weight].detach().cpu().double()
     rows = weight.shape[0] // groups
-    if inputs.num_samples > inputs.num_examples * layer.positions or weight.numel() != (
-        groups * rows * columns
-    ):
-        raise SpecError(f"`{layer.name}` does not read in the layout of its weight.")
     if context.plan.granularity == "weight":
         kept = kept.reshape(groups, rows, columns)
     else:
