@@ -24,7 +24,7 @@ from prunevis.pruning.repairs.base import (
     Repaired,
 )
 from prunevis.pruning.spec import GRANULARITIES, PruningSpec
-from prunevis.statistics.activations import collect_statistics
+from prunevis.statistics import collect_statistics
 from prunevis.statistics.records import Statistics
 
 #: The units of the first layer that are dead, constant and a copy of unit 0.
