@@ -149,9 +149,7 @@ def _product(call: Call, first: Tensor, second: Tensor, bias: Value | None) -> A
         source, counted = right, call.results[0].numel() // call.results[0].shape[-2]
         read, weight_read = right.axes[-2], left.axes[-1]
     else:
-        because = "multiplies two activations along the units."
-        call.block(left.axes[-1], because)
-        call.block(right.axes[-2], because)
+        _meet(call, left.axes[-1], right.axes[-2])
         return (*lead, left.axes[-2], right.axes[-1])
     _read(call, read, weight_read)
     if draft is not None:
@@ -169,10 +167,62 @@ def _lead(call: Call, left: Value, right: Value) -> Axes:
     a, b = left.axes[0], right.axes[0]
     if a is not None and b is not None:
         call.atoms.tie(a, b)
+        if left.batched and right.batched:
+            call.atoms.heads.append(a)
     else:
         for ids in (a, b):
             call.block(ids, "pairs them with examples, which are not units.")
     return (a if a is not None else b,)
+
+
+def _meet(call: Call, left: Ids | None, right: Ids | None) -> None:
+    """Sum products of two activations along their units: what leaves one leaves the other."""
+    if left is not None and right is not None:
+        call.atoms.tie(left, right)
+        return
+    for ids in (left, right):
+        call.block(ids, "multiplies them by activations that are not followed.")
+
+
+def attention(call: Call) -> list[Axes]:
+    """Scaled dot products of query and key weigh the values: ``(batch, heads, tokens, dims)``."""
+    query, key, value = (call.value(call.arg(name)) for name in ("query", "key", "value"))
+    mask = call.arg("attn_mask") if call.arg("attn_mask") is not None else call.arg("attn_bias")
+    others = [call.value(mask)] if isinstance(mask, Tensor) else []
+    for one in (query, key, value):
+        call.block(one.axes[0], "pairs them with examples, which are not units.")
+        call.block(one.axes[2], "attends along them.")
+    for other in others:
+        for ids in (*other.axes[:-3], *other.axes[-2:]):
+            call.block(ids, "attends along them.")
+    heads = query.axes[1]
+    for one in (key, value):
+        _same_heads(call, heads, one, 1)
+        _same_heads(call, one.axes[1], query, 1)
+    for other in others:
+        if len(other.shape) >= 3 and other.shape[-3] > 1:
+            _same_heads(call, heads, other, -3)
+            _same_heads(call, other.axes[-3], query, 1)
+    if heads is not None:
+        call.atoms.heads.append(heads)
+    _meet(call, query.axes[3], key.axes[3])
+    if call.arg("scale") is None and not call.keeps_scale:
+        because = "scales by the number of dimensions of a head, so that each counts in the result."
+        for one in (query, key):
+            call.block(one.axes[3], because)
+    first = (None, heads, None, value.axes[3])
+    return [first, *((None,) * result.dim() for result in call.results[1:])]
+
+
+def _same_heads(call: Call, heads: Ids | None, other: Value, axis: int) -> None:
+    """Tie the heads of one tensor to those of another, or block them."""
+    if heads is None:
+        return
+    ids = other.axes[axis]
+    if ids is not None and len(ids) == len(heads):
+        call.atoms.tie(heads, ids)
+    else:
+        call.block(heads, f"combines heads with {other.origin}, whose number is fixed.")
 
 
 def _read(call: Call, units: Ids | None, columns: Ids | None) -> None:
@@ -276,4 +326,9 @@ RULES: dict[str, Rule] = {
     "baddbmm": baddbmm,
     "mv": mv,
     "embedding": embedding,
+    "_scaled_dot_product_flash_attention_for_cpu": attention,
+    "_scaled_dot_product_flash_attention": attention,
+    "_scaled_dot_product_efficient_attention": attention,
+    "_scaled_dot_product_cudnn_attention": attention,
+    "_scaled_dot_product_fused_attention_overrideable": attention,
 }

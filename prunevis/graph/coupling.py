@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -28,7 +29,44 @@ def is_only_output(group: ChannelGroup) -> bool:
     return group.is_output and group.reason == output_reason(group.name)
 
 
-def find_groups(recorder: Recorder, outputs: Ids) -> tuple[dict[str, ChannelGroup], dict[str, str]]:
+@dataclass(frozen=True, eq=False, slots=True)
+class Coupling:
+    """Which units leave together.
+
+    Attributes
+    ----------
+    groups
+        By name, in the order of their first producer.
+    of_layer
+        Layer name -> group name.
+    group_of, unit_of
+        int64, by atom: number of its group (in the order of `groups`) and its unit there, or -1.
+    """
+
+    groups: dict[str, ChannelGroup]
+    of_layer: dict[str, str]
+    group_of: Ids
+    unit_of: Ids
+
+    def parts(self, ids: Ids) -> tuple[dict[str, torch.Tensor], int]:
+        """Return the units that lie on an axis, by group name, and how many positions always stay.
+
+        Parameters
+        ----------
+        ids
+            Atoms of the axis, shape (positions,).
+        """
+        numbers, units = self.group_of[ids], self.unit_of[ids]
+        names = list(self.groups)
+        found = {
+            names[number]: torch.from_numpy(units[numbers == number])
+            for number in np.unique(numbers).tolist()
+            if number >= 0 and self.groups[names[number]].reason is None
+        }
+        return found, len(ids) - sum(len(part) for part in found.values())
+
+
+def find_groups(recorder: Recorder, outputs: Ids) -> Coupling:
     """Return the channel groups of a trace, and the group of each layer.
 
     Parameters
@@ -37,13 +75,6 @@ def find_groups(recorder: Recorder, outputs: Ids) -> tuple[dict[str, ChannelGrou
         After the forward.
     outputs
         Atoms that reach the model's outputs.
-
-    Returns
-    -------
-    groups
-        By name, in the order of their first producer.
-    of_layer
-        Layer name -> group name.
     """
     labels = recorder.atoms.labels()
     drafts = [draft for draft in recorder.layers.values() if draft.units is not None]
@@ -66,7 +97,8 @@ def find_groups(recorder: Recorder, outputs: Ids) -> tuple[dict[str, ChannelGrou
         sizes.append(len(classes))
 
     members = _members(recorder, labels, group_of, unit_of, len(sizes))
-    reasons = _by_group(recorder.atoms.blocks, labels, group_of)
+    blocks = [(ids, sentence) for ids, sentence, _ in recorder.atoms.blocks]
+    reasons = _by_group(blocks, labels, group_of)
     ties = _by_group(recorder.atoms.ties, labels, group_of)
     reaching = set(group_of[labels[outputs]].tolist())
     layer_of_weight = {draft.weight: draft.name for draft in recorder.layers.values()}
@@ -96,7 +128,7 @@ def find_groups(recorder: Recorder, outputs: Ids) -> tuple[dict[str, ChannelGrou
             reason=reason,
             is_output=is_output,
         )
-    return groups, of_layer
+    return Coupling(groups, of_layer, group_of[labels], unit_of[labels])
 
 
 def _members(

@@ -13,6 +13,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from prunevis.graph.examples import Example
+
 #: What a tensor's axis is to the units on it. `producer`: rows that compute the unit (weight,
 #: bias); `norm`: per-unit scale and shift of a normalisation; `statistic`: its running mean and
 #: variance; `consumer`: columns that read the unit; `other`: any other parameter or buffer with an
@@ -172,6 +174,37 @@ class ChannelGroup:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class FittedSize:
+    """A number on a module that its forward reads, and that must follow what leaves.
+
+    Found by trying: with one unit of every group taken out, the forward runs and gives every
+    intermediate result its right shape only if these numbers change.
+
+    Attributes
+    ----------
+    module, attribute
+        Dotted name of the module, and of the attribute, e.g. "num_heads".
+    units
+        By group name: int64, the units that the number counts, one for each position.
+    rest
+        Positions that it counts and that always stay.
+    """
+
+    module: str
+    attribute: str
+    units: Mapping[str, Tensor] = field(repr=False)
+    rest: int
+
+    def value(self, kept: Mapping[str, Tensor]) -> int:
+        """Return the number where the units in `kept` (by group name) stay; others stay whole."""
+        count = self.rest
+        for name, units in self.units.items():
+            found = torch.isin(units, kept[name].cpu()).sum() if name in kept else len(units)
+            count += int(found)
+        return count
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class ModelGraph:
     """A network as one traced run shows it.
 
@@ -204,6 +237,10 @@ class ModelGraph:
         Layer name -> index into `operators` of its first call.
     repeated
         Names of layers that are called more than once.
+    sizes
+        Numbers on modules that must follow what leaves.
+    example
+        The example that was traced; `input_shape` and `input_dtype` are those of its first tensor.
     """
 
     layers: Mapping[str, LayerInfo]
@@ -219,6 +256,8 @@ class ModelGraph:
     batch_axis: int = 0
     calls: Mapping[str, int] = field(default_factory=dict)
     repeated: frozenset[str] = frozenset()
+    sizes: tuple[FittedSize, ...] = ()
+    example: Example | None = field(default=None, repr=False)
 
     @property
     def macs(self) -> int:

@@ -51,10 +51,8 @@ NORMS = _names(
     "cudnn_batch_norm miopen_batch_norm _batch_norm_with_update _batch_norm_no_update",
 )
 
-#: Rules that carry units on two axes at once (see `prunevis.graph.values.Grid`).
-GRID_MOVES = SAME | _names("view _unsafe_view reshape _reshape_copy permute transpose t")
-
 #: Views and copies: they move numbers without changing them, and a run may need more or fewer.
-MOVES = GRID_MOVES | _names(
-    "squeeze unsqueeze expand contiguous as_strided copy_ empty empty_strided empty_like new_empty",
+MOVES = SAME | _names(
+    "view _unsafe_view reshape _reshape_copy permute transpose t squeeze unsqueeze expand",
+    "contiguous as_strided copy_ empty empty_strided empty_like new_empty",
 )

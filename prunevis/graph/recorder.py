@@ -22,11 +22,14 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from prunevis.graph.atoms import Atoms, Ids
-from prunevis.graph.operators import ACTIVATIONS, GRID_MOVES, SAME
-from prunevis.graph.values import Axes, Grid, Value, merged
+from prunevis.graph.operators import ACTIVATIONS
+from prunevis.graph.values import Axes, Value, merged
 
 #: What a call is to the units that pass through it (see `Call.kind`).
 _PASSES_NORMS = ("norm", "same")
+
+#: The code of a forward, and a line in it.
+Site = tuple[CodeType, int]
 
 _MODULE_CALL: CodeType = nn.Module._call_impl.__code__
 
@@ -77,10 +80,12 @@ class Call:
         "other". Set by the rule.
     layer
         Name of the layer that it is a call of, if it is one. Set by the rule.
-    grid
-        Units that lie on two axes of the result. Set by the rule.
     moves_batch
         Whether it moves the first axis, that of the examples. Set by the rule.
+    site
+        The line of the module's forward that it comes from.
+    numbers
+        What it computes with besides tensors; see `numbers_in`.
     """
 
     recorder: Recorder
@@ -95,8 +100,9 @@ class Call:
     outputs: list[Value] = field(default_factory=list)
     kind: str = "other"
     layer: str | None = None
-    grid: Grid | None = None
     moves_batch: bool = False
+    site: Site | None = None
+    numbers: list[float] = field(default_factory=list)
 
     @property
     def atoms(self) -> Atoms:
@@ -112,6 +118,11 @@ class Call:
     def here(self) -> str:
         """The operator and its place in words: "`aten.cumsum` in `head`"."""
         return f"`{self.func._schema.name.replace('::', '.')}` in {self.where}"
+
+    @property
+    def keeps_scale(self) -> bool:
+        """Whether the smaller network scales attention as the whole one does, whatever leaves."""
+        return self.recorder.kinds.get(self.place) == "MultiheadAttention"
 
     def arg(self, name: str) -> Any:
         """Return an argument by its name in the operator's schema; None if it has none such."""
@@ -237,11 +248,27 @@ class Recorder(TorchDispatchMode):
         """Say what is known about a tensor."""
         self._values[id(tensor)] = (tensor, value)
 
+    def unread(self, outputs: list[Value]) -> set[int]:
+        """Return the numbers of calls whose results no output depends on.
+
+        Averaged attention weights that are thrown away are such results. What writes into a tensor
+        counts as read.
+        """
+        live = {id(value) for value in outputs}
+        dead = set()
+        for call in reversed(self.calls):
+            if call.func._schema.is_mutable or any(id(value) in live for value in call.outputs):
+                live.update(id(value) for value in call.inputs)
+            else:
+                dead.add(call.number)
+        return dead
+
     def _follow(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         leaves = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         results = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         name = func._schema.name.partition("::")[2]
         mutable = func._schema.is_mutable
+        place, site = _caller(self.modules)
         call = Call(
             recorder=self,
             number=len(self.calls),
@@ -249,14 +276,17 @@ class Recorder(TorchDispatchMode):
             args=args,
             kwargs=kwargs,
             name=name.rstrip("_") if mutable else name,
-            place=self._place(),
+            place=place,
+            site=site,
             results=results,
             inputs=[self.value(leaf) for leaf in leaves],
+            numbers=numbers_in(func, args, kwargs),
         )
         self.calls.append(call)
         for value in dict.fromkeys(call.inputs):
             value.readers.append(call.number)
-        self._pass_grids(call)
+        # what is learnt in training is not read by any output of this run
+        self.atoms.call = None if self.training else call.number
         found = self._find_rule(call)(call)
         axes = found if isinstance(found, list) else [found]
         if call.layer is None:
@@ -285,7 +315,6 @@ class Recorder(TorchDispatchMode):
             direct=fresh or (),
             batched=bool(batched),
             batch_first=all(v.batch_first for v in batched) and not call.moves_batch,
-            grid=call.grid,
             uniform=bool(inputs) and all(v.uniform for v in inputs) and call.kind != "other",
         )
         if fresh is None and call.kind in _PASSES_NORMS:
@@ -297,16 +326,6 @@ class Recorder(TorchDispatchMode):
         elif unfollowed is not None and call.layer is None:
             value.origin = unfollowed
         return value
-
-    def _pass_grids(self, call: Call) -> None:
-        """Let units that lie on two axes through copies and views only."""
-        for value in call.inputs:
-            if value.grid is None:
-                continue
-            if call.name in SAME:
-                call.grid = value.grid
-            elif call.name not in GRID_MOVES:
-                self.atoms.block(value.grid.ids, value.grid.reason)
 
     def _note_layers(self, call: Call) -> None:
         """Tell the layers whose units arrive here what they meet."""
@@ -342,16 +361,23 @@ class Recorder(TorchDispatchMode):
             if old is None:
                 call.block(new, "writes units into a part of a tensor that is not followed.")
 
-    def _place(self) -> str:
-        """Return the dotted name of the innermost module that is being called."""
-        frame: FrameType | None = sys._getframe(2)
-        while frame is not None:
-            if frame.f_code is _MODULE_CALL:
-                name = self.modules.get(id(frame.f_locals.get("self")))
-                if name is not None:
-                    return name
-            frame = frame.f_back
-        return ""
+
+def place_of(modules: Mapping[int, str]) -> str:
+    """Return the dotted name of the innermost module that is being called."""
+    return _caller(modules)[0]
+
+
+def _caller(modules: Mapping[int, str]) -> tuple[str, Site | None]:
+    """Return the innermost module that is being called, and the line of its forward."""
+    frame: FrameType | None = sys._getframe(2)
+    inner = None
+    while frame is not None:
+        if frame.f_code is _MODULE_CALL:
+            name = modules.get(id(frame.f_locals.get("self")))
+            if name is not None:
+                return name, None if inner is None else (inner.f_code, inner.f_lineno)
+        inner, frame = frame, frame.f_back
+    return "", None
 
 
 def decompose(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -364,6 +390,16 @@ def decompose(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> An
     if counts(func) and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key):
         return func.decompose(*args, **kwargs)
     return NotImplemented
+
+
+#: Operators in whose arguments a whole number is a number and not a size.
+_ARITHMETIC = frozenset({"add", "sub", "rsub", "mul", "div", "pow"})
+
+
+def numbers_in(func: Any, args: Any, kwargs: Any) -> list[float]:
+    """Return the numbers that an operator computes with: no sizes, no axes."""
+    kinds = (int, float) if func._opname.rstrip("_") in _ARITHMETIC else (float,)
+    return [leaf for leaf in tree_leaves((args, kwargs)) if type(leaf) in kinds]
 
 
 def counts(func: Any) -> bool:

@@ -20,17 +20,20 @@ from torch._subclasses.fake_tensor import (
     UnsupportedOperatorException,
 )
 from torch.func import functional_call
-from torch.utils._pytree import tree_leaves
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from prunevis.errors import PrunevisError, TraceError
 from prunevis.graph.atoms import Ids
 from prunevis.graph.checks import check_model
-from prunevis.graph.coupling import find_groups
-from prunevis.graph.layers import LayerInfo, ModelGraph, TensorInfo
+from prunevis.graph.coupling import Coupling
+from prunevis.graph.examples import Example, tensors_in
+from prunevis.graph.layers import FittedSize, LayerInfo, ModelGraph, TensorInfo
 from prunevis.graph.points import find_points
+from prunevis.graph.products import Attention, resolve
 from prunevis.graph.recorder import Recorder
 from prunevis.graph.rules import find_rule
 from prunevis.graph.state import untouched
+from prunevis.graph.trying import Trial
 from prunevis.graph.values import Value
 
 #: Examples in the traced batch. With one, the batch could be mistaken for an axis of size 1.
@@ -40,7 +43,13 @@ BATCH = 2
 LAYER_TYPES = (nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd)
 
 
-def trace(model: nn.Module, example_input: Tensor, *, batch_axis: int = 0) -> ModelGraph:
+def trace(
+    model: nn.Module,
+    example_input: Any,
+    *,
+    batch_axis: int = 0,
+    attention: Attention = "heads",
+) -> ModelGraph:
     """Return the layers, channel groups and multiply-adds of a network.
 
     The forward runs once, in evaluation mode, on tensors without data, so that it takes neither
@@ -49,11 +58,16 @@ def trace(model: nn.Module, example_input: Tensor, *, batch_axis: int = 0) -> Mo
     Parameters
     ----------
     model
-        Any network whose forward takes one tensor. It may lie on any device, frozen or not.
+        Any network. It may lie on any device, frozen or not.
     example_input
-        One batch, or one example with its batch axis. Its numbers do not matter.
+        One batch, or one example with its batch axis: a tensor, a tuple of what its forward takes,
+        or a mapping of what it takes by name. Fractional numbers in it do not matter; whole numbers
+        (of tokens) must be ones that the network knows.
     batch_axis
         Which axis counts the examples.
+    attention
+        What leaves attention layers where units are pruned: whole "heads", or the same
+        "dimensions" of every head. Where one cannot leave the other may.
 
     Raises
     ------
@@ -65,56 +79,37 @@ def trace(model: nn.Module, example_input: Tensor, *, batch_axis: int = 0) -> Mo
         If its forward raises, or depends on the numbers in the input.
     """
     check_model(model)
-    example = _example(model, example_input, batch_axis)
+    example = Example.first_of(example_input, batch_axis)
     with torch.no_grad(), untouched(model):
-        recorder, outputs = _record(model, example, batch_axis)
-    return _graph(model, recorder, outputs, example, batch_axis)
+        recorder, outputs, trial = _record(model, example)
+        resolve(recorder.atoms, attention)
+        coupling, sizes = trial.settle()
+    return _graph(model, recorder, outputs, example, coupling, sizes)
 
 
-def _example(model: nn.Module, example: Any, batch_axis: int) -> Tensor:
-    """Return the first example twice, on the device of the model."""
-    if not isinstance(example, Tensor):
-        raise TraceError(
-            "The example input is not a tensor.",
-            expected="one batch as a tensor",
-            got=type(example).__name__,
-        )
-    rank = example.dim()
-    if rank == 0 or not -rank <= batch_axis < rank or example.shape[batch_axis] == 0:
-        raise TraceError(
-            "The example input holds no example.",
-            expected=f"at least one along axis {batch_axis}",
-            got=f"shape {tuple(example.shape)}",
-        )
-    first = example.detach().narrow(batch_axis, 0, 1)
-    device = next((t.device for t in (*model.parameters(), *model.buffers())), example.device)
-    return torch.cat([first] * BATCH, dim=batch_axis).to(device)
-
-
-def _record(model: nn.Module, example: Tensor, batch_axis: int) -> tuple[Recorder, list[Value]]:
-    """Run the forward on fake tensors and return what was seen, and the model's outputs."""
+def _record(model: nn.Module, example: Example) -> tuple[Recorder, list[Value], Trial]:
+    """Run the forward on fake tensors; return what was seen, the outputs, and how to run again."""
     named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     # exact sizes are wanted, and real tensors that hang on the model as plain attributes are met
     fake = FakeTensorMode(allow_non_fake_inputs=True, static_shapes=True)
     state: dict[str, Tensor] = {
         name: fake.from_tensor(tensor, static_shapes=True) for name, tensor in named.items()
     }
-    x = fake.from_tensor(example, static_shapes=True)
+    device = next((tensor.device for tensor in named.values()), example.first.device)
     owners = {name: name.rpartition(".")[0] for name in named}
     recorder = Recorder(model, state, owners, find_rule, BATCH)
-    shape = tuple(x.shape)
-    recorder.set_value(
-        x,
-        Value(
-            (None,) * len(shape),
-            shape,
-            batched=True,
-            batch_first=batch_axis % len(shape) == 0,
-            origin="the model's input",
-        ),
-    )
+
+    def given(tensor: Tensor) -> Tensor:
+        own = fake.from_tensor(tensor.to(device), static_shapes=True)
+        shape = tuple(own.shape)
+        value = Value((None,) * len(shape), shape, batched=True, origin="the model's input")
+        value.batch_first = example.batch_axis == 0
+        recorder.set_value(own, value)
+        return own
+
+    inputs = example.batch(given, BATCH)
     try:
-        result = _run(model, recorder, fake, state, x)
+        result = _run(model, fake, recorder, state, inputs)
     except PrunevisError:
         raise
     except (DataDependentOutputException, DynamicOutputShapeException) as error:
@@ -134,33 +129,61 @@ def _record(model: nn.Module, example: Tensor, batch_axis: int) -> tuple[Recorde
         text = str(error).strip().splitlines()
         raise TraceError(
             f"The forward pass raised {type(error).__name__}: {text[0] if text else 'no message'}",
-            got=f"an example of shape {_one(shape, batch_axis)}",
+            got=f"an example of shape {_one(tuple(example.first.shape), example.batch_axis)}",
             where=_where(model, error.__traceback__),
             fix="Pass an `example_input` of the shape that the model takes.",
         ) from error
-    _follow_training(model, recorder, fake, state, x)
-    outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+    _follow_training(model, fake, recorder, state, inputs)
+    outputs = [recorder.value(leaf) for leaf in tensors_in(result)]
     if not outputs:
         raise TraceError("The forward returned no tensor.", got=type(result).__name__)
-    return recorder, [recorder.value(leaf) for leaf in outputs]
+    recorder.atoms.forget(recorder.unread(outputs))
+    trial = Trial(
+        model=model,
+        recorder=recorder,
+        state=state,
+        run=lambda smaller, mode: _run(smaller, fake, mode, None, inputs),
+        mode=fake,
+        outputs=_reaching(recorder, outputs),
+    )
+    return recorder, outputs, trial
+
+
+def _reaching(recorder: Recorder, outputs: list[Value]) -> Ids:
+    """Return the atoms on the model's outputs, and mark the layers that they come from."""
+    for value in outputs:
+        for name in value.layers:
+            recorder.layers[name].is_output = True
+    reaching = [ids for value in outputs for ids in value.axes if ids is not None]
+    return np.concatenate(reaching) if reaching else np.empty(0, dtype=np.int64)
 
 
 def _run(
-    model: nn.Module, recorder: Recorder, fake: FakeTensorMode, state: dict[str, Tensor], x: Tensor
+    model: nn.Module,
+    fake: FakeTensorMode,
+    mode: TorchDispatchMode,
+    state: dict[str, Tensor] | None,
+    inputs: tuple[tuple[Any, ...], dict[str, Any]],
 ) -> Any:
     # torch logs a stack of its own for a shape that does not fit; ours is one sentence
     log = logging.getLogger("torch._subclasses.fake_tensor")
     level = log.level
     log.setLevel(logging.CRITICAL + 1)
     try:
-        with fake, recorder:
-            return functional_call(model, state, (x,))
+        with fake, mode:
+            if state is None:
+                return model(*inputs[0], **inputs[1])
+            return functional_call(model, state, inputs[0], inputs[1])
     finally:
         log.setLevel(level)
 
 
 def _follow_training(
-    model: nn.Module, recorder: Recorder, fake: FakeTensorMode, state: dict[str, Tensor], x: Tensor
+    model: nn.Module,
+    fake: FakeTensorMode,
+    recorder: Recorder,
+    state: dict[str, Tensor],
+    inputs: tuple[tuple[Any, ...], dict[str, Any]],
 ) -> None:
     """Learn what layers read that only run in training (auxiliary heads), where there are any."""
     used = {draft.weight for draft in recorder.layers.values()}
@@ -168,7 +191,7 @@ def _follow_training(
         return
     # a forward that cannot run in training mode has no more to tell
     with untouched(model, training=True), recorder.coupling_only(), suppress(Exception):
-        _run(model, recorder, fake, state, x)
+        _run(model, fake, recorder, state, inputs)
 
 
 def _one(shape: tuple[int, ...], batch_axis: int) -> tuple[int, ...]:
@@ -192,16 +215,14 @@ def _where(model: nn.Module, trace_back: TracebackType | None) -> str | None:
 
 
 def _graph(
-    model: nn.Module, recorder: Recorder, outputs: list[Value], example: Tensor, batch_axis: int
+    model: nn.Module,
+    recorder: Recorder,
+    outputs: list[Value],
+    example: Example,
+    coupling: Coupling,
+    sizes: tuple[FittedSize, ...],
 ) -> ModelGraph:
-    for value in outputs:
-        for name in value.layers:
-            recorder.layers[name].is_output = True
-        if value.grid is not None:
-            recorder.atoms.block(value.grid.ids, value.grid.reason)
-    reaching = [ids for value in outputs for ids in value.axes if ids is not None]
-    ids: Ids = np.concatenate(reaching) if reaching else np.empty(0, dtype=np.int64)
-    groups, of_layer = find_groups(recorder, ids)
+    groups, of_layer = coupling.groups, coupling.of_layer
     parameters = {name for name, _ in model.named_parameters()}
     tensors = {
         name: TensorInfo(name, tuple(t.shape), name in parameters, t.element_size())
@@ -229,7 +250,7 @@ def _graph(
             reason=group.reason if group else "Its units are not followed.",
             weight_reason=draft.weight_reason,
         )
-    shape = tuple(example.shape)
+    shape = tuple(example.first.shape)
     last = outputs[0].shape
     called = Counter(call.layer for call in recorder.calls)
     return ModelGraph(
@@ -237,15 +258,17 @@ def _graph(
         groups=groups,
         tensors=tensors,
         other_macs=recorder.other_macs,
-        input_shape=_one(shape, batch_axis),
+        input_shape=_one(shape, example.batch_axis),
         num_outputs=last[-1] if len(outputs) == 1 and last else None,
         untraced=tuple(_untraced(model, {layer.weight for layer in layers.values()})),
         operators=tuple(str(call.func) for call in recorder.calls),
         points=find_points(recorder),
-        input_dtype=example.dtype,
-        batch_axis=batch_axis % len(shape),
+        input_dtype=example.first.dtype,
+        batch_axis=example.batch_axis,
         calls={draft.name: draft.call for draft in recorder.layers.values()},
         repeated=frozenset(name for name, count in called.items() if name and count > 1),
+        sizes=sizes,
+        example=example,
     )
 
 

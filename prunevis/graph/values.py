@@ -11,31 +11,6 @@ from prunevis.graph.atoms import Ids
 Axes = tuple[Ids | None, ...]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class Grid:
-    """Units that a view has cut into two axes.
-
-    Attributes
-    ----------
-    first, second
-        The axes where rows and columns lie now.
-    ids
-        Atoms, shape (rows, columns), as they were cut.
-    reason
-        Why they may not leave if the two axes are not merged again.
-    """
-
-    first: int
-    second: int
-    ids: Ids
-    reason: str
-
-    @property
-    def axes(self) -> set[int]:
-        """Both axes."""
-        return {self.first, self.second}
-
-
 @dataclass(eq=False, slots=True)
 class Value:
     """One result of an operator (or a parameter, a buffer, an input).
@@ -58,8 +33,6 @@ class Value:
         Whether examples lie one after the other on axis 0.
     uniform
         Whether all its elements are one constant, so that it fits whatever leaves.
-    grid
-        Units that lie on two of its axes at once, or None.
     origin
         What an axis that is not followed belongs to, in words.
     readers
@@ -74,7 +47,6 @@ class Value:
     batched: bool = False
     batch_first: bool = True
     uniform: bool = False
-    grid: Grid | None = None
     origin: str = "a tensor whose channels are not followed"
     readers: list[int] = field(default_factory=list)
 

@@ -6,14 +6,13 @@ times.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from prunevis.graph.atoms import Ids
 from prunevis.graph.recorder import Call, Rule
-from prunevis.graph.values import Axes, Grid, Value
+from prunevis.graph.values import Axes, Value
 
 
 def view(call: Call) -> Axes:
@@ -25,87 +24,49 @@ def view(call: Call) -> Axes:
 def regroup(call: Call, value: Value, shape: tuple[int, ...]) -> Axes:
     """Return the axes of a row-major view of `value` as `shape`.
 
-    The two shapes fall into blocks of equal size. Within a block, units stay followed if they vary
-    along one axis of the result (a merged axis always qualifies). Units that are cut into two axes
-    are kept as a `Grid`, in the hope that a later view merges them again (a channel shuffle); which
-    of the two sizes is fixed in the code cannot be seen, so that anything else is refused.
+    The two shapes fall into blocks of equal size. Within a block, units stay where they vary along
+    one axis of the result; where they vary along several, each of these is followed as a factor of
+    their product, and so are axes of units that are merged into one.
     """
     axes: list[Ids | None] = [None] * len(shape)
     if 0 in shape:
         call.block_all("makes an empty tensor.")
         return tuple(axes)
     for before, after in blocks(value.shape, shape):
-        inner = [a for a in after if shape[a] > 1]
-        grid = value.grid
-        if grid is not None and not grid.axes.isdisjoint(before):
-            _regroup_grid(call, value, grid, before, inner, axes)
-            continue
         held = [a for a in before if value.axes[a] is not None and value.shape[a] > 1]
-        if not held:
-            _keep_single(value, before, shape, after, axes)
-        elif len(held) > 1:
-            for axis in held:
-                call.block(value.axes[axis], "merges two axes of units into one.")
+        if held:
+            _regroup_block(call, value, held, before, shape, after, axes)
         else:
-            _regroup_axis(call, value, held[0], before, shape, after, inner, axes)
+            _keep_single(value, before, shape, after, axes)
     return tuple(axes)
 
 
-def _regroup_axis(
+def _regroup_block(
     call: Call,
     value: Value,
-    held: int,
+    held: Sequence[int],
     before: Sequence[int],
     shape: tuple[int, ...],
     after: Sequence[int],
-    inner: Sequence[int],
     axes: list[Ids | None],
 ) -> None:
-    """Move the units of one axis to the axis of the result that they vary along."""
-    own = value.axes[held]
-    assert own is not None
+    """Move the units of one block of axes to the axes of the result that they vary along."""
+    factors = tuple(ids for a in held if (ids := value.axes[a]) is not None)
+    own = factors[0] if len(factors) == 1 else call.atoms.merge(factors, call.here)
     sizes = tuple(value.shape[a] for a in before)
-    spread = own.reshape([-1 if a == held else 1 for a in before])
+    spread = own.reshape([value.shape[a] if a in held else 1 for a in before])
     spread = np.broadcast_to(spread, sizes).reshape([shape[a] for a in after])
-    for axis in inner:
-        line = spread[tuple(slice(None) if a == axis else 0 for a in after)]
-        alone = line.reshape([-1 if a == axis else 1 for a in after])
-        if np.array_equal(np.broadcast_to(alone, spread.shape), spread):
-            axes[axis] = np.ascontiguousarray(line)
-            return
-    reason = f"{call.here} cuts the units into several axes of fixed size."
-    if len(inner) == 2 and math.prod(sizes) == len(own) and call.grid is None:
-        first, second = inner
-        call.grid = Grid(first, second, spread.reshape(shape[first], shape[second]), reason)
-    else:
-        call.atoms.block(own, reason)
-
-
-def _regroup_grid(
-    call: Call,
-    value: Value,
-    grid: Grid,
-    before: Sequence[int],
-    inner: Sequence[int],
-    axes: list[Ids | None],
-) -> None:
-    """Keep one axis of a grid as it is, or merge both into one axis of units."""
-    held = [a for a in before if value.shape[a] > 1]
-    if len(held) == 1 and len(inner) == 1:
-        # the two axes lie in different blocks, and the second one that is met completes the move
-        now = call.grid or grid
-        if held[0] == grid.first:
-            call.grid = Grid(inner[0], now.second, grid.ids, grid.reason)
-        else:
-            call.grid = Grid(now.first, inner[0], grid.ids, grid.reason)
-    elif set(held) == grid.axes and len(inner) == 1:
-        rows = grid.ids
-        sentence = f"{call.here} mixes {len(rows)} groups of channels."
-        for row in rows[1:]:
-            call.atoms.tie(rows[0], row, sentence)
-        axes[inner[0]] = (rows if held[0] == grid.first else rows.T).ravel().copy()
-    else:
-        call.atoms.block(grid.ids, grid.reason)
+    varying = [k for k in range(len(after)) if bool((spread != spread.take([0], axis=k)).any())]
+    line = spread[tuple(slice(None) if k in varying else 0 for k in range(len(after)))]
+    line = np.ascontiguousarray(line)
+    if len(varying) > 1:
+        for k, ids in zip(varying, call.atoms.cut(line, call.here), strict=True):
+            axes[after[k]] = ids
+    elif varying:
+        axes[after[varying[0]]] = line
+    else:  # all its positions are one unit: any axis may carry it
+        widest = max(range(len(after)), key=lambda k: shape[after[k]])
+        axes[after[widest]] = np.repeat(line.reshape(1), shape[after[widest]])
 
 
 def _keep_single(
@@ -163,9 +124,6 @@ def permute(call: Call) -> Axes:
         order[a], order[b] = b, a
     if order and order[0] != 0 and value.batched:
         call.moves_batch = True
-    if value.grid is not None:
-        grid = value.grid
-        call.grid = Grid(order.index(grid.first), order.index(grid.second), grid.ids, grid.reason)
     return tuple(value.axes[axis] for axis in order)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +12,7 @@ from prunevis.errors import ModelError, SpecError
 from prunevis.graph.checks import check_model
 from prunevis.graph.coupling import is_only_output
 from prunevis.graph.layers import ModelGraph
+from prunevis.graph.shrinking import positions_kept, selected, shrunk
 from prunevis.pruning.repairs.mending import repaired
 from prunevis.pruning.trial import check_evaluation, check_training, masked_output
 
@@ -61,7 +61,7 @@ def positions_that_stay(plan: PruningPlan) -> dict[tuple[str, int], Tensor]:
     SpecError
         If a tensor would be emptied.
     """
-    return _positions(plan.graph, _leaving(plan))
+    return positions_kept(plan.graph.groups, _leaving(plan))
 
 
 def _leaving(plan: PruningPlan) -> dict[str, Tensor]:
@@ -111,12 +111,14 @@ def remove_units(
     chosen = {name: _checked(graph, name, ids, allow_output) for name, ids in kept.items()}
     check_model(model)
     _check_same(model, graph)
-    positions = _positions(graph, chosen)
+    positions = positions_kept(graph.groups, chosen)
+    known: dict[str, Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     with torch.no_grad():
         # masked first: its tensors are gone again before the smaller ones are made
         mended = {} if mended is None else mended
         expected = masked_output(model, graph, positions, mended) if check else None
-        smaller = _shrunk(model, positions, mended)
+        tensors = {**mended, **selected({**known, **mended}, positions)}
+        smaller = shrunk(model, tensors, graph.sizes, chosen)
         if check:
             check_evaluation(smaller, graph, expected)
             check_training(smaller, graph)
@@ -171,109 +173,3 @@ def _check_same(model: nn.Module, graph: ModelGraph) -> None:
                 got="no such tensor" if got is None else got,
                 fix="Trace the network again after changing it.",
             )
-
-
-def _positions(graph: ModelGraph, kept: Mapping[str, Tensor]) -> dict[tuple[str, int], Tensor]:
-    """Return, by tensor and axis, bool: the positions that stay. Whole axes are left out.
-
-    Raises
-    ------
-    SpecError
-        If a tensor would be emptied.
-    """
-    found: dict[tuple[str, int], Tensor] = {}
-    for name, units in kept.items():
-        group = graph.groups[name]
-        stays = torch.zeros(group.size, dtype=torch.bool)
-        stays[units] = True
-        for member in group.members:
-            along = torch.where(member.units >= 0, stays[member.units.clamp(min=0)], True)
-            key = (member.tensor, member.axis)
-            found[key] = found[key] & along if key in found else along
-    for tensor, axis in found:
-        # a group that spans several layers can keep units and still take all of one of them
-        if not bool(found[tensor, axis].any()):
-            raise SpecError(
-                f"Nothing would be left of `{tensor}` along axis {axis}.",
-                where=tensor,
-                fix="Keep at least one unit of every layer.",
-            )
-    return {key: along for key, along in found.items() if not bool(along.all())}
-
-
-def _shrunk(
-    model: nn.Module,
-    positions: Mapping[tuple[str, int], Tensor],
-    mended: Mapping[str, Tensor],
-) -> nn.Module:
-    """Return a copy of `model` in which every tensor holds only the positions that stay.
-
-    Raises
-    ------
-    ModelError
-        If the model cannot be copied.
-    """
-    known: dict[str, Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    selected: dict[str, Tensor] = dict(mended)
-    for (name, axis), along in positions.items():
-        now = selected.get(name, known[name].detach())
-        selected[name] = now.index_select(axis, along.nonzero().flatten().to(now.device))
-    # tensors in the memo are taken instead of copied, wherever they hang: ties stay ties
-    memo: dict[int, Any] = {}
-    for name, tensor in selected.items():
-        old = known[name]
-        new = tensor.contiguous(memory_format=_memory_format(old))
-        parameter = isinstance(old, nn.Parameter)
-        memo[id(old)] = nn.Parameter(new, requires_grad=old.requires_grad) if parameter else new
-    changed = set(memo)
-    try:
-        smaller = copy.deepcopy(model, memo)
-    except Exception as error:
-        raise ModelError(
-            f"The model cannot be copied: {type(error).__name__}: {error}",
-            fix="Removal works on a copy; drop what hangs on the model and cannot be copied.",
-        ) from error
-    for path, module in model.named_modules():
-        own = (*module._parameters.values(), *module._buffers.values())
-        if any(id(tensor) in changed for tensor in own):
-            _set_sizes(smaller.get_submodule(path))
-    return smaller
-
-
-def _memory_format(tensor: Tensor) -> torch.memory_format:
-    if tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
-        return torch.channels_last if not tensor.is_contiguous() else torch.contiguous_format
-    if tensor.dim() == 5 and tensor.is_contiguous(memory_format=torch.channels_last_3d):
-        return torch.channels_last_3d if not tensor.is_contiguous() else torch.contiguous_format
-    return torch.contiguous_format
-
-
-def _set_sizes(module: Any) -> None:
-    """Make a module's own numbers agree with its tensors."""
-    if isinstance(module, nn.modules.conv._ConvNd):
-        first, second = module.weight.shape[:2]
-        into, out = (first, second) if module.transposed else (second, first)
-        if module.groups > 1 and module.groups == module.in_channels and second == 1:
-            # depthwise: whole groups leave
-            multiplier = module.out_channels // module.in_channels
-            module.groups = first if module.transposed else first // multiplier
-            module.in_channels, module.out_channels = module.groups, module.groups * multiplier
-        elif module.transposed:
-            module.in_channels, module.out_channels = into, out * module.groups
-        else:
-            module.in_channels, module.out_channels = into * module.groups, out
-    elif isinstance(module, nn.Linear):
-        module.out_features, module.in_features = module.weight.shape
-    elif isinstance(module, nn.Embedding):
-        module.num_embeddings, module.embedding_dim = module.weight.shape
-    elif isinstance(module, nn.GroupNorm):
-        if module.num_groups == module.num_channels:
-            module.num_groups = len(module.weight)
-        module.num_channels = len(module.weight)
-    elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
-        module.normalized_shape = tuple(module.weight.shape)
-    elif isinstance(module, nn.PReLU):
-        module.num_parameters = len(module.weight)
-    elif isinstance(module, nn.modules.batchnorm._NormBase):
-        own: Any = module.weight if module.weight is not None else module.running_mean
-        module.num_features = len(own)

@@ -86,7 +86,8 @@ REFUSED = {
     "select": (lambda m, x: x + x[:, :1], r"`aten\.slice` .* fixed range"),
     "layer norm": (lambda m, x: F.layer_norm(x, x.shape[1:]), r"`aten\.native_layer_norm`"),
     "group norm": (lambda m, x: F.group_norm(x, 2), r"`aten\.native_group_norm`"),
-    "split view": (lambda m, x: x.view(x.shape[0], 2, -1, 8, 8).amax(1), r"`aten\.view` .* cuts"),
+    "sizes": (lambda m, x: x.view(-1, 4, 64).view(-1, 4, 8, 8), r"`aten\.view` .* hard-coded"),
+    "mean by hand": (lambda m, x: x / x.shape[1], r"`aten\.div` .* the number of units"),
     "input": (lambda m, x: x + m.given, r"combines units with the model's input"),
     "constant": (lambda m, x: x * m.extra.plain, r"neither a parameter nor a buffer"),
     "roll": (lambda m, x: x.roll(1, 1), r"`aten\.roll`"),
@@ -101,13 +102,12 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_units_are_refused_with_a_reason(name):
     function, sentence = REFUSED[name]
-    out = {"split view": 2}.get(name, 4)
 
     def forward(m, x):
         m.given = F.pad(x, (0, 0, 0, 0, 0, 1))
         return m.c(function(m, m.a(x)))
 
-    model = Net(forward, a=conv(3, 4), c=conv(out, 2), **modules())
+    model = Net(forward, a=conv(3, 4), c=conv(4, 2), **modules())
     model.extra.plain = torch.rand(4, 1, 1)
     found = group(model)
     assert found.reason is not None
@@ -190,16 +190,26 @@ def test_a_channel_shuffle_may_be_written_as_views():
     assert (found.size, found.reason) == (3, None)
     assert found.members[0].units.tolist() == [0, 1, 2, 0, 1, 2]
     assert found.members[-1].units.tolist() == [0, 0, 1, 1, 2, 2]
-    assert found.ties == ("`aten.view` in the model's own forward mixes 2 groups of channels.",)
+    sentence = "cuts the units into 2 × 3, and the same positions leave every part."
+    assert found.ties == (f"`aten.view` in the model's own forward {sentence}",)
+
+
+def test_units_cut_into_two_axes_of_which_one_is_reduced():
+    model = Net(
+        lambda m, x: m.c(m.a(x).view(len(x), 2, -1, 8, 8).amax(1)), a=conv(3, 6), c=conv(3, 2)
+    )
+    found = group(model)
+    assert (found.size, found.reason) == (3, None)
+    assert found.members[0].units.tolist() == [0, 1, 2, 0, 1, 2]
 
 
 def test_units_cut_into_two_axes_that_reach_the_output_stay():
     model = Net(lambda m, x: (m.c(m.a(x)), m.a(x).view(-1, 2, 2, 8, 8)), a=conv(3, 4), c=conv(4, 2))
-    assert "cuts the units" in str(group(model).reason)
+    assert "gives the model's outputs" in str(group(model).reason)
 
 
-def test_units_cut_into_two_axes_may_not_meet_another_operator():
-    model = through(lambda m, x: x.view(-1, 2, 2, 8, 8).unsqueeze(0)[0].flatten(1, 2))
+def test_units_cut_into_two_axes_that_both_count_stay():
+    model = through(lambda m, x: x.view(len(x), 2, -1, 8, 8).cumsum(1).cumsum(2).flatten(1, 2))
     assert "cuts the units" in str(group(model).reason)
 
 
