@@ -18,9 +18,9 @@ from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from prunevis.errors import DataError, PrunevisError, SpecError, TraceError
+from prunevis.graph.calls import counts, decompose
 from prunevis.graph.layers import LayerInfo, ModelGraph
 from prunevis.graph.operators import MOVES
-from prunevis.graph.recorder import counts, decompose
 from prunevis.graph.state import untouched
 
 #: Operators whose input can be laid out as rows of numbers, one for each column of the weight.

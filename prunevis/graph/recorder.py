@@ -8,30 +8,23 @@ data; a *rule* for each operator says what becomes of the units on each axis.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import CodeType, FrameType
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from prunevis.graph.atoms import Atoms, Ids
+from prunevis.graph.calls import Site, caller, counts, decompose, numbers_in
 from prunevis.graph.operators import ACTIVATIONS
 from prunevis.graph.values import Axes, Value, merged
 
 #: What a call is to the units that pass through it (see `Call.kind`).
 _PASSES_NORMS = ("norm", "same")
-
-#: The code of a forward, and a line in it.
-Site = tuple[CodeType, int]
-
-_MODULE_CALL: CodeType = nn.Module._call_impl.__code__
 
 
 @dataclass(eq=False, slots=True)
@@ -268,7 +261,7 @@ class Recorder(TorchDispatchMode):
         results = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         name = func._schema.name.partition("::")[2]
         mutable = func._schema.is_mutable
-        place, site = _caller(self.modules)
+        place, site = caller(self.modules)
         call = Call(
             recorder=self,
             number=len(self.calls),
@@ -360,48 +353,3 @@ class Recorder(TorchDispatchMode):
         for old, new in zip(self.value(tensor).axes, value.axes, strict=True):
             if old is None:
                 call.block(new, "writes units into a part of a tensor that is not followed.")
-
-
-def place_of(modules: Mapping[int, str]) -> str:
-    """Return the dotted name of the innermost module that is being called."""
-    return _caller(modules)[0]
-
-
-def _caller(modules: Mapping[int, str]) -> tuple[str, Site | None]:
-    """Return the innermost module that is being called, and the line of its forward."""
-    frame: FrameType | None = sys._getframe(2)
-    inner = None
-    while frame is not None:
-        if frame.f_code is _MODULE_CALL:
-            name = modules.get(id(frame.f_locals.get("self")))
-            if name is not None:
-                return name, None if inner is None else (inner.f_code, inner.f_lineno)
-        inner, frame = frame, frame.f_back
-    return "", None
-
-
-def decompose(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """Return the result of a composite operator by its parts, or NotImplemented if it is basic.
-
-    PyTorch takes composites apart before a mode sees them, except for inference tensors.
-    """
-    key = "CompositeImplicitAutograd"
-    # not func.has_kernel_for_dispatch_key, which also counts decompositions written in Python
-    if counts(func) and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key):
-        return func.decompose(*args, **kwargs)
-    return NotImplemented
-
-
-#: Operators in whose arguments a whole number is a number and not a size.
-_ARITHMETIC = frozenset({"add", "sub", "rsub", "mul", "div", "pow"})
-
-
-def numbers_in(func: Any, args: Any, kwargs: Any) -> list[float]:
-    """Return the numbers that an operator computes with: no sizes, no axes."""
-    kinds = (int, float) if func._opname.rstrip("_") in _ARITHMETIC else (float,)
-    return [leaf for leaf in tree_leaves((args, kwargs)) if type(leaf) in kinds]
-
-
-def counts(func: Any) -> bool:
-    """Return whether a call belongs to the network: `prim.device` and its like do not."""
-    return not func._schema.name.startswith("prim::")

@@ -23,10 +23,11 @@ from torch.utils._pytree import tree_leaves
 
 from prunevis.errors import ModelError
 from prunevis.graph.atoms import Ids
+from prunevis.graph.calls import counts, decompose, numbers_in, place_of
 from prunevis.graph.coupling import Coupling, find_groups
 from prunevis.graph.layers import FittedSize
 from prunevis.graph.operators import MOVES
-from prunevis.graph.recorder import Call, Recorder, counts, decompose, numbers_in, place_of
+from prunevis.graph.recorder import Call, Recorder
 from prunevis.graph.shrinking import positions_kept, shrunk
 
 #: Runs at most, whatever still fails then is refused without another try.

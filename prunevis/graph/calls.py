@@ -1,0 +1,62 @@
+"""What every mode that watches a forward asks of an operator call."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from types import CodeType, FrameType
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._pytree import tree_leaves
+
+#: The code of a forward, and a line in it.
+Site = tuple[CodeType, int]
+
+_MODULE_CALL: CodeType = nn.Module._call_impl.__code__
+
+
+def place_of(modules: Mapping[int, str]) -> str:
+    """Return the dotted name of the innermost module that is being called."""
+    return caller(modules)[0]
+
+
+def caller(modules: Mapping[int, str]) -> tuple[str, Site | None]:
+    """Return the innermost module that is being called, and the line of its forward."""
+    frame: FrameType | None = sys._getframe(2)
+    inner = None
+    while frame is not None:
+        if frame.f_code is _MODULE_CALL:
+            name = modules.get(id(frame.f_locals.get("self")))
+            if name is not None:
+                return name, None if inner is None else (inner.f_code, inner.f_lineno)
+        inner, frame = frame, frame.f_back
+    return "", None
+
+
+def decompose(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Return the result of a composite operator by its parts, or NotImplemented if it is basic.
+
+    PyTorch takes composites apart before a mode sees them, except for inference tensors.
+    """
+    key = "CompositeImplicitAutograd"
+    # not func.has_kernel_for_dispatch_key, which also counts decompositions written in Python
+    if counts(func) and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key):
+        return func.decompose(*args, **kwargs)
+    return NotImplemented
+
+
+#: Operators in whose arguments a whole number is a number and not a size.
+_ARITHMETIC = frozenset({"add", "sub", "rsub", "mul", "div", "pow"})
+
+
+def numbers_in(func: Any, args: Any, kwargs: Any) -> list[float]:
+    """Return the numbers that an operator computes with: no sizes, no axes."""
+    kinds = (int, float) if func._opname.rstrip("_") in _ARITHMETIC else (float,)
+    return [leaf for leaf in tree_leaves((args, kwargs)) if type(leaf) in kinds]
+
+
+def counts(func: Any) -> bool:
+    """Return whether a call belongs to the network: `prim.device` and its like do not."""
+    return not func._schema.name.startswith("prim::")
