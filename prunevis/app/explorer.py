@@ -28,7 +28,7 @@ PUBLISH_EVERY = 0.1
 
 #: Which slices a change of the session makes stale.
 STALE: dict[str, tuple[str, ...]] = {
-    "network": ("head", "controls", "weights", "neurons", "fine_tune", "steps"),
+    "network": ("head", "controls", "network", "weights", "neurons", "fine_tune", "steps"),
     "setting": ("controls", "steps", "curve"),
     "position": ("steps",),
     "table": ("table", "curve", "weights", "neurons", "steps"),
@@ -44,9 +44,11 @@ STALE: dict[str, tuple[str, ...]] = {
 #: Slices that a moved slider waits for.
 URGENT = ("table", "curve", "status")
 #: Slices that take tens of milliseconds for a large layer.
-SLOW = frozenset({"weights", "neurons", "redundancy", "unit", "layers_view"})
+SLOW = frozenset({"network", "weights", "neurons", "redundancy", "unit", "layers_view"})
 #: Slices that only one tab shows, made when it is open.
-OF_TAB = {"weights": "weights", "neurons": "neurons"}
+OF_TAB = {"network": "network", "weights": "weights", "neurons": "neurons"}
+#: Those of them that are not made before.
+ON_DEMAND = frozenset({"network"})
 
 
 class Explorer:
@@ -203,6 +205,8 @@ class Explorer:
             self._stale[name] = None
         if change["name"] == "table" and _setting(change["old"]) != _setting(change["new"]):
             self._stale["controls"] = None  # they say whether the table is theirs
+        if change["name"] == "view" and change["old"].tab != change["new"].tab:
+            self._stale["network"] = None
         if change["name"] == "network":
             self.figures.forget()
             for name in ("unit", "redundancy", "layers_view"):
@@ -264,7 +268,8 @@ class Explorer:
                 continue
             # taken out first: a slice that cannot be made must not keep the others back
             del self._stale[name]
-            if name in OF_TAB and tab != OF_TAB[name] and getattr(self.page, name):
+            other = name in OF_TAB and tab != OF_TAB[name]
+            if other and (name in ON_DEMAND or getattr(self.page, name)):
                 # made when its tab is opened; until then the browser shows nothing of it
                 continue
             setattr(self.page, name, self._slice(name))

@@ -43,12 +43,15 @@ class Node:
         Index of the innermost block that it lies in, or None.
     place
         Of a join: dotted name of the module in whose forward it stands, if the trace says so.
+    group
+        Name of the `ChannelGroup` of all that arrives here, or None if it is not one.
     """
 
     kind: Kind
     name: str = ""
     block: int | None = None
     place: str = ""
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,8 +236,8 @@ class _Pen:
         start = self._put(Node("input"), ())
         for index, name in enumerate(self.names):
             before = self._read(frozenset(sources[index]), index) if sources[index] else start
-            block = self._block(name)
-            self._of_layer[index] = self._put(Node("layer", name, block), (before,))
+            node = Node("layer", name, self._block(name), group=self.graph.layers[name].group)
+            self._of_layer[index] = self._put(node, (before,))
         self._put(
             Node("output"), [self._read(found, len(self.names)) for found in ends] or (start,)
         )
@@ -286,23 +289,23 @@ class _Pen:
 
     def _join(self, found: frozenset[int], fresh: Sequence[int], reader: int) -> Node:
         layers = [self.names[index] for index in sorted(found)]
+        groups = {self.graph.layers[name].group for name in layers}
+        group = next(iter(groups)) if len(groups) == 1 else None
         tie = tied_by(self.graph, layers)
         if tie is not None:
             noun, place = tie
-            return Node(_KINDS.get(noun, "join"), "", self._block(place, whole=True), place)
-        groups = {self.graph.layers[name].group for name in layers}
+            return Node(_KINDS.get(noun, "join"), "", self._block(place, whole=True), place, group)
         kind: Kind = "join"
         if len(groups) > 1 and reader < len(self.names):
             kind = "concatenation" if self._reads_several(self.names[reader]) else "join"
-        elif len(groups) == 1:
-            group = self.graph.groups.get(groups.pop() or "")
-            ties = () if group is None else group.ties
+        elif group is not None:
+            ties = self.graph.groups[group].ties
             kind = "addition" if any(t.startswith("The addition") for t in ties) else "join"
         # where it stands is not known: inside whatever has just finished
         ready = [i for i in fresh if self._only_for(i, reader)] or list(fresh) or [max(found)]
         shared = common_prefix([self.names[index] for index in ready])
         whole = len(ready) > 1
-        return Node(kind, "", self._block(shared, whole=whole))
+        return Node(kind, "", self._block(shared, whole=whole), group=group)
 
     def _only_for(self, index: int, reader: int) -> bool:
         """Whether nobody before `reader` reads a layer."""

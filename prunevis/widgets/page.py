@@ -35,6 +35,16 @@ Slices (Python → browser)
     What is known of accuracy: ``{key, value: [K of number | null], low: [K], high: [K], seen: [K],
     exact: [K of 0 | 1], total, known, compressed: [K of bytes | null]}``; `compressed` is the size
     of the compressed file.
+``network``
+    The drawn network, in columns, one entry a node (see `prunevis.graph.drawing`): ``{stage,
+    kind: [N], name: [N], block: [N of index | -1], group: [N of index | -1], what: [N], units: [N],
+    weights: [N], params: [N], macs: [N], place: [N], edges: [[from, to]],
+    again: [[from, to]], blocks: [{name, parent: index | -1}], shut: [name],
+    groups: [{text, stays}], other_macs, unreached: [name]}``. `what` is a layer's kind and kernel,
+    the input's shape or the number of outputs; `place` the module that a join stands in; `text`
+    says why the channels of a group leave together, with names in backticks, `stays` whether they
+    may not leave; `shut` are the blocks that are folded at first. Folding concerns only the
+    browser. Sent when its tab is opened.
 ``weights``
     ``{key, layer, reason, edges: [B + 1], counts: [B], original: [B] | null, cut: bytes, K,
     threshold: [K of number | null] | null, removed: [K], total, summary}``; `cut` is uint32
@@ -105,6 +115,7 @@ class Page(anywidget.AnyWidget):
     controls = traitlets.Dict().tag(sync=True)
     table = traitlets.Dict().tag(sync=True)
     curve = traitlets.Dict().tag(sync=True)
+    network = traitlets.Dict().tag(sync=True)
     weights = traitlets.Dict().tag(sync=True)
     neurons = traitlets.Dict().tag(sync=True)
     unit = traitlets.Dict().tag(sync=True)
@@ -126,6 +137,7 @@ class Page(anywidget.AnyWidget):
         "controls",
         "table",
         "curve",
+        "network",
         "weights",
         "neurons",
         "unit",

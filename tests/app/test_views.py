@@ -28,6 +28,10 @@ TOP = {
         "effective_flops", "removed_flops", "threshold", "layers", "base",
     },
     "curve": {"key", "value", "low", "high", "seen", "exact", "total", "known", "compressed"},
+    "network": {
+        "stage", "kind", "name", "block", "group", "what", "units", "weights", "params", "macs",
+        "place", "edges", "again", "blocks", "shut", "groups", "other_macs", "unreached",
+    },
     "weights": {
         "key", "layer", "reason", "edges", "counts", "original", "cut", "K", "threshold",
         "removed", "total", "summary",
@@ -79,7 +83,7 @@ def plain(value):
 def seen(visit, mlp, mlp_data):
     """A visitor who has opened every tab."""
     visitor = visit(mlp, mlp_data)
-    for tab in ("layers", "redundancy", "neurons"):
+    for tab in ("layers", "redundancy", "network", "neurons"):
         visitor.send("tab", name=tab)
     visitor.send("unit", unit=2).send("sensitivity").send("tab", name="layers").slide(0.4)
     visitor.send("fine_tune", epochs=1, learning_rate=0.01, source="train")
@@ -125,7 +129,7 @@ def test_lists_of_one_table_are_of_one_length(seen):
 
 def test_nothing_is_open_yet():
     session = Session()
-    for name in ("controls", "table", "curve", "weights", "neurons", "problem"):
+    for name in ("controls", "table", "curve", "network", "weights", "neurons", "problem"):
         extra = {"with_detail": True} if name == "problem" else {}
         assert getattr(views, name)(session, **extra) == {}
     assert views.head(session) == {"title": "", "note": ""}

@@ -6,6 +6,7 @@ or changes anything; figures come from `prunevis.app.figures`.
 
 from prunevis.app.views.controls import controls, head
 from prunevis.app.views.layers import neurons, weights
+from prunevis.app.views.network import network
 from prunevis.app.views.numbers import curve, table
 from prunevis.app.views.progress import fine_tune, layers_view, problem, status, steps
 
@@ -15,6 +16,7 @@ __all__ = [
     "fine_tune",
     "head",
     "layers_view",
+    "network",
     "neurons",
     "problem",
     "status",

@@ -1,6 +1,7 @@
 // The views, as tabs. A hidden view costs nothing: its updates wait until it is shown.
 
 const TABS = [
+  ["network", "Network", networkPanel],
   ["weights", "Weights", weightsPanel],
   ["neurons", "Neurons", neuronsPanel],
   ["redundancy", "Redundancy", redundancyPanel],
@@ -8,7 +9,7 @@ const TABS = [
   ["layers", "Layers", layersPanel],
   ["fine_tune", "Fine-tune", fineTunePanel],
 ];
-const OF_ONE_LAYER = new Set(["weights", "neurons", "redundancy"]);
+const OF_ONE_LAYER = new Set(["network", "weights", "neurons", "redundancy"]);
 
 function tabsPanel(root, bus) {
   const list = h("div", { class: "pv-tabs", role: "tablist", "aria-label": "Views" });

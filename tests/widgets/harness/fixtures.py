@@ -142,6 +142,27 @@ def curve(granularity: str = "weight", filled: str = "part") -> dict[str, Any]:
     }  # fmt: skip
 
 
+def network(hostile: bool = False) -> dict[str, Any]:
+    """LeNet-5 as it is drawn: a chain of four layers between input and output."""
+    names = [name for name, *_ in LAYERS]
+    sizes = [count for _, _, _, count, *_ in LAYERS]
+    units = [20, 50, 500, 10]
+    texts = [f"`{name}` has {n} units of its own." for name, n in zip(names, units, strict=True)]
+    if hostile:
+        texts[1] = "<img src=x onerror=window.hacked=1> `<b>bold</b>`"
+    return {
+        "stage": 0, "kind": ["input", *["layer"] * 4, "output"], "name": ["", *names, ""],
+        "block": [-1] * 6, "group": [-1, 0, 1, 2, 3, -1],
+        "what": ["1 × 28 × 28", "Conv2d 5×5", "Conv2d 5×5", "Linear", "Linear", "10"],
+        "place": [""] * 6, "units": [0, *units, 0], "weights": [0, *sizes, 0],
+        "params": [0, *(n + u for n, u in zip(sizes, units, strict=True)), 0],
+        "macs": [0, *(n * a for _, _, _, n, a, _ in LAYERS), 0],
+        "edges": [[i, i + 1] for i in range(5)], "again": [], "blocks": [], "shut": [],
+        "groups": [{"text": text, "stays": i == 3} for i, text in enumerate(texts)],
+        "other_macs": 0, "unreached": [],
+    }  # fmt: skip
+
+
 def weights(layer: str = "conv2", granularity: str = "weight") -> dict[str, Any]:
     values = weights_of(layer)
     counts, edges = np.histogram(values, BINS)
@@ -296,7 +317,7 @@ def scene(name: str = "usual") -> dict[str, Any]:
         "head": {"title": "LeNet-5 on Fashion-MNIST", "note": "10,000 test images"},
         "status": {"kind": "idle", "text": "Exact here. Filling in the curve: 62 of 101", "done": 62, "total": 101},
         "controls": controls(granularity, "fc1" if name == "units" else "conv2", name == "hostile"),
-        "table": table(granularity), "curve": curve(granularity),
+        "table": table(granularity), "curve": curve(granularity), "network": network(name == "hostile"),
         "weights": weights("conv2", granularity), "neurons": neurons(granularity), "unit": {},
         "redundancy": redundancy(), "layers_view": layers_view(), "fine_tune": fine_tune(),
         "steps": {"applied": [], "can_apply": True, "can_undo": False, "can_reset": False,

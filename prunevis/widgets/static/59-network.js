@@ -1,0 +1,302 @@
+// The network as a drawing: who reads whom, what it costs, what goes, and which layers leave together
+// and why. Picking a layer picks it for all views; picking a folded block opens it.
+
+const WIDE_FROM = 620;
+/** With more nodes the layout would make the page wait. */
+const MOST_PARTS = 420;
+const UNDRAWN = "This network could not be drawn. Its layers are in the list of layers all the same.";
+
+function networkPanel(root, bus) {
+  const empty = emptyState("Looking who reads whom…");
+  const summary = h("p", { class: "pv-quiet" });
+  const unfold = h("button", { type: "button", class: "pv-link", "data-testid": "unfold-all", onclick: () => refold(new Set()) }, "Unfold all blocks");
+  const again = h("button", { type: "button", class: "pv-link", "data-testid": "fold-again", onclick: () => refold(new Set(drawing.shut)) }, "Fold as before");
+  const svg = s("svg", { class: "pv-edges", "aria-hidden": "true" });
+  const stage = h("div", { class: "pv-stage", role: "group", "data-testid": "stage" });
+  const box = h("div", { class: "pv-network", "data-testid": "network" }, stage);
+  const caption = networkCaption(bus);
+  const key = (name, text) => h("span", { class: "pv-key" }, h("i", { class: `pv-key-${name}` }), text);
+  const legend = h("div", { class: "pv-legend" },
+    h("span", null, "In each box: parameters · MACs an example."),
+    h("span", { class: "pv-key" }, h("i", { class: "pv-key-goes" }), "share that goes here"),
+    h("span", { class: "pv-key" }, h("i", { class: "pv-key-letter" }, "A"), "same letter: channels leave together"),
+    key("stays", "units cannot be pruned"));
+  const body = h("div", { hidden: true },
+    h("div", { class: "pv-view-head" }, summary, h("span", { class: "pv-folds" }, unfold, again)),
+    box, caption.root, legend);
+  root.append(body, empty.root);
+
+  let slice = null;
+  let drawing = null;
+  let shut = new Set();
+  let width = 0;
+  let facts = [];
+  let cards = []; // [{root, move, fact, p}]
+  let nodes = []; // by part
+  let places = [];
+  let here = 0; // index into cards: the one that Tab reaches
+  let fresh = true; // nobody has moved about in it yet
+  let pointed = null; // part under the pointer or the focus
+
+  function fail(text) {
+    drawing = null;
+    empty.set(text);
+    setHidden(body, true);
+    setHidden(empty.root, false);
+  }
+
+  function refold(next, wanted = null) {
+    const held = stage.contains(document.activeElement);
+    shut = next;
+    redraw();
+    if (wanted === null && !held) return;
+    const card = cards.find(({ fact }) => fact.name === wanted || fact.name.startsWith(`${wanted}.`));
+    focusOn(card ? cards.indexOf(card) : 0);
+  }
+
+  function redraw() {
+    if (!drawing || !width) return;
+    try {
+      build();
+    } catch (error) {
+      console.warn("prunevis:", error);
+      fail(UNDRAWN);
+    }
+  }
+
+  function build() {
+    const view = foldDrawing(drawing, shut);
+    facts = partFacts(drawing, view);
+    const wide = width >= WIDE_FROM;
+    const plan = layoutNetwork(drawing, shut, view, facts.map(sizeOfPart), width, wide);
+    places = plan.places;
+    setAttr(svg, "width", Math.ceil(plan.width));
+    setAttr(svg, "height", Math.ceil(plan.height));
+    stage.style.width = `${Math.ceil(plan.width)}px`;
+    stage.style.height = `${Math.ceil(plan.height)}px`;
+    svg.replaceChildren(...plan.paths.map((points, e) => s("g", { "data-edge": view.edges[e].join(" ") },
+      s("path", { d: roundPath(points) }), s("path", { class: "pv-arrow", d: arrowAt(points) }))));
+    const framed = plan.frames.map((frame) => h("div", { class: "pv-frame", "data-level": frame.level, style: placeStyle(frame) },
+      frame.first ? h("button", { type: "button", class: "pv-frame-fold", "data-testid": "fold", "data-name": frame.name, title: `Fold ${frame.name}`,
+        onclick: () => refold(new Set([...shut, frame.name]), frame.name) },
+        h("span", { class: "pv-sr" }, "Fold "), shortName(frame.name, Math.max(8, Math.floor(frame.w / 8))), h("span", { "aria-hidden": "true" }, " −")) : null));
+    cards = [];
+    nodes = facts.map((fact, p) => {
+      const size = places[p];
+      let node;
+      if (fact.layers.length) {
+        const card = networkCard(drawing, fact);
+        node = card.root;
+        const n = cards.push({ ...card, fact, p }) - 1;
+        node.addEventListener("click", () => choose(n));
+        node.addEventListener("focus", () => {
+          here = n;
+          tabStops();
+          point(p);
+        });
+        node.addEventListener("blur", () => point(null));
+        setAttr(node, "aria-describedby", caption.id);
+      } else node = networkSign(fact);
+      node.setAttribute("style", placeStyle({ x: size.x - size.w / 2, y: size.y - size.h / 2, w: size.w, h: size.h }));
+      node.addEventListener("pointerenter", () => point(p));
+      node.addEventListener("pointerleave", () => point(null));
+      return node;
+    });
+    pointed = null;
+    here = Math.min(here, cards.length - 1);
+    stage.replaceChildren(...framed.filter((_, i) => plan.frames[i]), svg, ...nodes);
+    setAttr(stage, "aria-label", `The network, ${plural(cards.length, "box", "boxes")}. Arrow keys go from box to box.`);
+    setHidden(unfold, !shut.size);
+    const whole = drawing.nodes.length <= MOST_PARTS;
+    unfold.disabled = !whole;
+    setAttr(unfold, "title", whole ? null : "With so many layers, open the blocks one by one");
+    const first = new Set(drawing.shut);
+    setHidden(again, first.size === shut.size && drawing.shut.every((name) => shut.has(name)));
+    tell();
+    mark();
+    const current = cards.findIndex(({ p }) => nodes[p].hasAttribute("data-current"));
+    if (fresh && current >= 0) {
+      here = current;
+      const { x, y } = places[cards[current].p];
+      box.scrollTo({ left: x - box.clientWidth / 2, top: y - box.clientHeight / 2 });
+    }
+    fresh = false;
+    tabStops();
+    if (bus.at) move(bus.at);
+  }
+
+  function tell() {
+    const layers = drawing.nodes.filter((node) => node.kind === "layer");
+    const ties = drawing.groups.filter((group) => group.letter).length;
+    const other = drawing.other_macs > 0 ? ` ${scaledText(drawing.other_macs, "count")} MACs lie in products between layers.` : "";
+    const idle = drawing.unreached.length ? ` ${plural(drawing.unreached.length, "layer")} never reached by the forward pass ${drawing.unreached.length === 1 ? "is" : "are"} not drawn.` : "";
+    setText(summary, `${plural(layers.length, "layer")}; ${ties ? `${plural(ties, "set")} of layers ${ties === 1 ? "has" : "have"} channels that leave together.` : "no layer shares its channels with another."}${other}${idle}`);
+  }
+
+  const tabStops = () => cards.forEach(({ root: node }, n) => setAttr(node, "tabindex", n === here ? 0 : -1));
+
+  function focusOn(n) {
+    if (!cards[n]) return;
+    cards[n].root.focus({ preventScroll: true });
+    cards[n].root.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
+  function choose(n) {
+    const { fact, p } = cards[n];
+    if (fact.folded) refold(new Set([...shut].filter((name) => name !== fact.name)), fact.name);
+    else {
+      bus.send("layer", { name: fact.name });
+      point(p);
+    }
+  }
+
+  stage.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const now = cards.findIndex(({ root: node }) => node === event.target);
+    if (now < 0) return;
+    const wide = width >= WIDE_FROM;
+    const along = wide ? { ArrowRight: 1, ArrowLeft: -1 } : { ArrowDown: 1, ArrowUp: -1 };
+    let to = { Home: 0, End: cards.length - 1 }[event.key];
+    if (along[event.key]) to = now + along[event.key];
+    else if (event.key.startsWith("Arrow")) to = beside(now, event.key);
+    if (to === undefined) return;
+    event.preventDefault();
+    focusOn(to);
+  });
+
+  /** The nearest card in a direction, straight ahead before aslant. */
+  function beside(now, arrow) {
+    const from = places[cards[now].p];
+    const [dx, dy] = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[arrow];
+    let best = undefined;
+    let least = Infinity;
+    cards.forEach(({ p }, n) => {
+      const x = places[p].x - from.x;
+      const y = places[p].y - from.y;
+      const ahead = x * dx + y * dy;
+      if (n === now || ahead < 8) return;
+      const cost = ahead + 2 * Math.abs(x * dy + y * dx);
+      if (cost < least) [best, least] = [n, cost];
+    });
+    return best;
+  }
+
+  function point(p) {
+    if (p === pointed) return;
+    pointed = p;
+    mark();
+  }
+
+  /** Show what leaves together with the part under the pointer, or with the chosen layer. */
+  function mark() {
+    const c = bus.slice("controls");
+    const current = facts.findIndex((fact) => fact.layers.some((layer) => layer.name === c.layer));
+    const p = pointed === null ? current : pointed;
+    const fact = facts[p];
+    const ties = new Set(fact ? fact.ties : []);
+    // A chosen layer in a folded block speaks for itself, not for its block.
+    const inside = pointed === null && fact && fact.folded ? fact.layers.find((layer) => layer.name === c.layer) : null;
+    const tied = inside ? new Set([inside.group].filter((g) => ties.has(g))) : ties;
+    const rows = new Map((c.layers || []).map((layer) => [layer.name, layer]));
+    facts.forEach((other, q) => {
+      const mate = tied.size > 0 && q !== p && other.groups.some((g) => tied.has(g));
+      setAttr(nodes[q], "data-mate", mate);
+      setAttr(nodes[q], "data-source", tied.size > 0 && q === p);
+      setAttr(nodes[q], "data-pointed", pointed !== null && tied.size > 0);
+      setAttr(nodes[q], "data-current", q === current);
+      if (!other.layers.length) return;
+      const off = other.layers.every((layer) => rows.has(layer.name) && rows.get(layer.name).disabled);
+      other.off = off;
+      setAttr(nodes[q], "data-off", off);
+      if (!other.folded) setAttr(nodes[q], "aria-pressed", q === current ? "true" : "false");
+      else setAttr(nodes[q], "aria-expanded", "false");
+    });
+    caption.set(drawing, inside ? { ...fact, folded: false, name: inside.name, layers: [inside], ties: [...tied], groups: [inside.group] } : fact, rows, c.granularity === "unit");
+  }
+
+  function move(at) {
+    for (const { fact, move: moved } of cards) moved(shareOf(fact, at, fact.off));
+  }
+
+  watchSize(bus, box, (w) => {
+    if (Math.abs(w - width) < 2) return;
+    width = w;
+    redraw();
+  });
+
+  bus.watch(["network"], () => {
+    const next = bus.slice("network");
+    if (next === slice) return;
+    slice = next;
+    const names = drawing && drawing.blocks.map((block) => block.name).join();
+    try {
+      drawing = readDrawing(next);
+    } catch (error) {
+      console.warn("prunevis:", error);
+      fail(UNDRAWN);
+      return;
+    }
+    if (!drawing) {
+      fail(Array.isArray(next.kind) ? "There is nothing to draw: this network has no layers." : "Looking who reads whom…");
+      return;
+    }
+    if (names !== drawing.blocks.map((block) => block.name).join()) {
+      shut = new Set(drawing.shut);
+      here = 0;
+      fresh = true;
+    }
+    setHidden(body, false);
+    setHidden(empty.root, true);
+    redraw();
+  }, "network");
+  bus.watch(["controls", "table"], () => {
+    if (!drawing || !nodes.length) return;
+    mark();
+    if (bus.at) move(bus.at);
+  }, "network");
+  bus.onMove((at) => drawing && move(at), { tab: "network", box: root });
+}
+
+const placeStyle = ({ x, y, w, h: tall }) => `left:${x.toFixed(1)}px;top:${y.toFixed(1)}px;width:${w.toFixed(1)}px;height:${tall.toFixed(1)}px`;
+
+/** The head of an arrow at the end of a path, pointing along its last piece. */
+function arrowAt(points) {
+  const [x, y] = points[points.length - 1];
+  const [px, py] = [...points].reverse().find(([a, b]) => Math.hypot(a - x, b - y) > 0.5) || [x - 1, y];
+  return Math.abs(x - px) >= Math.abs(y - py) ? `M${x} ${y}l-6 -3.5v7z` : `M${x} ${y}l-3.5 -6h7z`;
+}
+
+/** What the drawing is about, in sentences: the layer or block pointed at, or the chosen layer. */
+function networkCaption(bus) {
+  const title = h("h3", { class: "pv-h" });
+  const text = h("p");
+  const reason = h("p", { class: "pv-quiet" });
+  const to = (tab, label) => h("button", { type: "button", class: "pv-link", "data-testid": `to-${tab}`, onclick: () => bus.openTab(tab) }, label);
+  const links = h("div", { class: "pv-caption-links" }, to("weights", "Its weights"), to("neurons", "Its neurons"));
+  const id = freshId("caption");
+  const root = h("div", { class: "pv-network-caption", id, "data-testid": "network-caption" }, h("div", { class: "pv-caption-head" }, title, links), text, reason);
+  let last = "";
+  return {
+    root, id,
+    set(drawing, fact, rows, byUnit) {
+      const empty = !fact || (!fact.layers.length && !fact.groups.length);
+      const about = empty ? [] : fact.folded ? fact.ties.slice(0, 2) : fact.groups;
+      const row = fact && !fact.folded && rows.get(fact.name);
+      const own = fact && fact.folded && !fact.ties.length
+        ? "No channel in it leaves together with one outside. Open it to see its layers." : "";
+      const more = fact && fact.folded && fact.ties.length > 2 ? ` It has ${fact.ties.length - 2} more ties to other layers.` : "";
+      const words = empty ? "Point at a layer, or go to it by keyboard, to see which others leave with it and why."
+        : about.map((g) => drawing.groups[g].text).join(" ") + own + more;
+      const why = row && row.disabled && !words.replaceAll("`", "").includes(row.disabled.slice(0, 60)) ? row.disabled
+        : !byUnit && !empty ? "This counts when whole units leave (Remove: Units); single weights become zeros wherever they are." : "";
+      const name = empty ? "" : fact.name || (JOINS[fact.kind] ? JOINS[fact.kind][1].split(":")[0] + (fact.place ? ` in ${fact.place}` : "") : "");
+      const state = JSON.stringify([name, words, why, empty || !row]);
+      if (state === last) return;
+      last = state;
+      setText(title, name);
+      setHidden(links, empty || !row);
+      text.replaceChildren(...withNames(words));
+      setText(reason, why);
+    },
+  };
+}
