@@ -95,6 +95,11 @@ def prune(
     layers: Iterable[str] | Mapping[str, float | None] | None = None,
     seed: int = 0,
     repair: str = "none",
+    keep: float | None = None,
+    of: str = "sparsity",
+    multiple_of: int = 1,
+    min_units: int = 1,
+    pattern: str | None = None,
     example_input: Any = None,
     statistics: Any = None,
 ) -> Pruned:
@@ -121,6 +126,13 @@ def prune(
         For criteria that draw at random.
     repair
         A name in `prunevis.REPAIRS`: what is done for what stays, without training.
+    keep, of
+        In the place of `sparsity`: the share that stays, in (0, 1], of "params", "macs", "bytes",
+        "units" or "sparsity".
+    multiple_of, min_units
+        Units that layers keep a multiple of, and the least of each.
+    pattern
+        Of weights: "2:4" (N:M), "4x4" (blocks), or None.
     example_input
         A batch to trace with, if it should not be taken from the data.
     statistics
@@ -137,7 +149,20 @@ def prune(
     Pruned: 340,400 of 425,500 weights set to zero (80.0%) by magnitude, scope global
     ...
     """
-    spec = PruningSpec.make(criterion, granularity, scope, sparsity, layers, seed, repair)
+    spec = PruningSpec.make(
+        criterion,
+        granularity,
+        scope,
+        sparsity,
+        layers,
+        seed,
+        repair,
+        keep=keep,
+        of=of,
+        multiple_of=multiple_of,
+        min_units=min_units,
+        pattern=pattern,
+    )
     checked = as_data(data)
     example = checked.test.inputs[:1] if example_input is None else example_input
     graph = trace(model, example)

@@ -18,6 +18,7 @@ from prunevis.graph.cost import CostModel, ModelCost
 from prunevis.graph.layers import ModelGraph
 from prunevis.pruning.ranking import rank
 from prunevis.pruning.spec import PruningSpec, check_sparsity
+from prunevis.pruning.targets import Shares
 
 #: 0, 5, ..., 95 %.
 DEFAULT_SPARSITIES = tuple(k / 20 for k in range(20))
@@ -30,7 +31,8 @@ class TradeoffPoint:
     Attributes
     ----------
     sparsity, achieved
-        Asked for, and as it came out, both in [0, 1).
+        The share removed, asked for and as it came out, both in [0, 1); of what, `Tradeoff.spec.of`
+        says.
     estimate
         Accuracy; exact if all images were run.
     cost
@@ -63,9 +65,10 @@ class Tradeoff:
 
     def __repr__(self) -> str:
         first, last = self.points[0], self.points[-1]
+        what = "sparsity" if self.spec.of == "sparsity" else f"{self.spec.of} removed"
         return (
             f"Tradeoff({self.spec.criterion}, {self.spec.granularity}, {self.spec.scope}: "
-            f"{first.estimate.value:.2%} at sparsity {first.sparsity:.0%} to "
+            f"{first.estimate.value:.2%} at {what} {first.sparsity:.0%} to "
             f"{last.estimate.value:.2%} at {last.sparsity:.0%}, {len(self.points)} points)"
         )
 
@@ -113,20 +116,42 @@ def tradeoff_steps(
     statistics: Any = None,
     baseline: Evaluation | None = None,
     device: torch.device | str | None = None,
+    of: str = "sparsity",
+    multiple_of: int = 1,
+    min_units: int = 1,
+    pattern: str | None = None,
 ) -> Generator[TradeoffProgress, None, Tradeoff]:
     """Sweep in blocks, coarse to fine; the last report carries the `Tradeoff`, also returned.
 
     Parameters as for `tradeoff`. Closing the generator cancels; a report comes at least after
     every batch.
     """
-    spec = PruningSpec.make(criterion, granularity, scope, 0.0, layers, seed)
-    positions = sorted({check_sparsity(s) for s in sparsities or DEFAULT_SPARSITIES})
+    spec = PruningSpec.make(
+        criterion,
+        granularity,
+        scope,
+        0.0,
+        layers,
+        seed,
+        of=of,
+        multiple_of=multiple_of,
+        min_units=min_units,
+        pattern=pattern,
+    )
+    asked = sorted({check_sparsity(s) for s in sparsities or DEFAULT_SPARSITIES})
     check_images(images)
     examples = examples_of(data)
     ranking = rank(model, spec, graph=graph, statistics=statistics, data=data)
+    shares = Shares(ranking, of)
+    if of == "sparsity":
+        positions = [(share, share) for share in asked]
+    else:
+        # what nobody asked for by number ends where no more can go
+        fits = [s for s in asked if sparsities or 1 - s >= shares.least]
+        positions = [(share, shares.sparsity(1 - share)) for share in fits]
     total = len(positions)
     engine = Engine(model, ranking.graph, examples.count)
-    middle = ranking.plan(positions[total // 2])
+    middle = ranking.plan(positions[total // 2][1])
     sampler, baseline = yield from reported(
         prepare_steps(engine, examples, baseline, middle, seed=seed, device=device),
         TradeoffProgress(0, total, ()),
@@ -135,15 +160,14 @@ def tradeoff_steps(
     found: dict[int, TradeoffPoint] = {}
     points: tuple[TradeoffPoint, ...] = ()
     for block in blocks(total, engine.block):
-        plans = [ranking.plan(positions[place]) for place in block]
+        plans = [ranking.plan(positions[place][1]) for place in block]
         estimates = yield from reported(
             measure_plans(engine, sampler, plans, images),
             TradeoffProgress(len(found), total, points),
         )
         for place, plan, estimate in zip(block, plans, estimates, strict=True):
-            found[place] = TradeoffPoint(
-                positions[place], plan.achieved_sparsity, estimate, costs.cost(plan)
-            )
+            achieved = plan.achieved_sparsity if of == "sparsity" else 1 - shares.left(plan)
+            found[place] = TradeoffPoint(positions[place][0], achieved, estimate, costs.cost(plan))
         points = tuple(found[place] for place in sorted(found))
         if len(found) < total:
             yield TradeoffProgress(len(found), total, points)
@@ -167,6 +191,10 @@ def tradeoff(
     statistics: Any = None,
     baseline: Evaluation | None = None,
     device: torch.device | str | None = None,
+    of: str = "sparsity",
+    multiple_of: int = 1,
+    min_units: int = 1,
+    pattern: str | None = None,
 ) -> Tradeoff:
     """Measure accuracy and costs over sparsity, without fine-tuning.
 
@@ -177,7 +205,7 @@ def tradeoff(
     criterion, granularity, scope, layers
         As for `PruningSpec.make`. Layers with a sparsity of their own keep it at every point.
     sparsities
-        In [0, 1); None for 0, 0.05, ..., 0.95.
+        Shares removed, in [0, 1); None for 0, 0.05, ..., 0.95, as far as can be.
     images
         Test images run at each point; None for all, which makes every point exact.
     seed
@@ -186,6 +214,11 @@ def tradeoff(
         From `trace` and `collect_statistics`; made from `data` where needed and not given.
     baseline
         ``evaluate(model, data)``, if at hand.
+    of
+        What they are shares of: "sparsity" (prunable weights or units), "units", "params", "macs"
+        or "bytes", as in `PruningSpec`.
+    multiple_of, min_units, pattern
+        As in `PruningSpec`.
 
     Raises
     ------
@@ -208,6 +241,10 @@ def tradeoff(
         statistics=statistics,
         baseline=baseline,
         device=device,
+        of=of,
+        multiple_of=multiple_of,
+        min_units=min_units,
+        pattern=pattern,
     )
     for progress in steps:
         if progress.result is not None:

@@ -6,7 +6,7 @@ them.
 
 Ties are broken by position (first layer first), counts are exact: ``round(sparsity × prunable)`` as
 `torch.nn.utils.prune` rounds. The best-scored weight (or unit) of each layer is put last, so that
-no layer is ever emptied.
+no layer is ever emptied; `prunevis.pruning.pieces` says what else leaves together or stays.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from prunevis.pruning.order import Order
 from prunevis.pruning.plan import PruningPlan
 from prunevis.pruning.repairs.mending import Mending
 from prunevis.pruning.scoring import score_weights
-from prunevis.pruning.spec import PruningSpec, amount_of, check_sparsity
+from prunevis.pruning.spec import PruningSpec, amount_of, check_keep, check_sparsity
+from prunevis.pruning.targets import Shares
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +86,11 @@ class Ranking:
         return replace(self, spec=replace(self.spec, repair=name), mending=mending)
 
     @property
+    def total_in_one_order(self) -> int:
+        """Weights or units that one order over layers holds; 0 where there is none."""
+        return self._pool.total if self._pool else 0
+
+    @property
     def nbytes(self) -> int:
         """Bytes that it holds, scores left out where they are computed when read."""
         scores = [] if isinstance(self.importance, Rescored) else self.importance.values()
@@ -97,28 +103,49 @@ class Ranking:
         return self._counts(lambda order, gone: round(sparsity * order.total))
 
     def plan(
-        self, sparsity: float | None = None, *, amount: float | int | None = None
+        self,
+        sparsity: float | None = None,
+        *,
+        amount: float | int | None = None,
+        keep: float | None = None,
+        of: str | None = None,
     ) -> PruningPlan:
-        """Return what goes at `sparsity` (default: that of the spec).
+        """Return what goes at `sparsity` (default: what the spec asks for).
 
         Parameters
         ----------
         sparsity
-            Removed / prunable, in [0, 1). Layers with a sparsity of their own keep it.
+            Removed / prunable, in [0, 1). Layers with a sparsity of their own keep it. Where units
+            or weights leave together, the nearest that can be.
         amount
             In its place, what `torch.nn.utils.prune` calls so, relative to what is left: a float in
             [0, 1) is the share of the weights (or units) that were not zero to begin with, a whole
             number says how many of these go. Of each layer for scope "layer", of all together for
             "global". What is zero already is gone besides, and one of each layer always stays.
+        keep, of
+            In its place, the share that stays, in (0, 1], of "params", "macs", "bytes", "units" or
+            "sparsity", as in `PruningSpec`; `of` is that of the spec if it is not given. The
+            smallest removal that leaves no more.
 
         Raises
         ------
         SpecError
-            If `sparsity` is not in [0, 1), or `amount` is more than is left.
+            If `sparsity` is not in [0, 1), `amount` is more than is left, or so little as `keep`
+            cannot be left.
         """
+        if sum(value is not None for value in (sparsity, amount, keep)) > 1:
+            raise SpecError("A plan takes one of sparsity, amount and keep.")
+        if of is not None and keep is None:
+            raise SpecError(
+                f"Nothing says how much of the {of} is to stay.",
+                fix=f"Pass keep too: keep=0.5, of={of!r} keeps half.",
+            )
+        if sparsity is None and amount is None and keep is None:
+            keep = self.spec.keep
+        if keep is not None:
+            of = self.spec.of if of is None else of
+            sparsity = Shares(self, of).sparsity(check_keep(keep))
         if amount is not None:
-            if sparsity is not None:
-                raise SpecError("A plan takes a sparsity or an amount, not both.")
             cuts, removed = self._counts(
                 lambda order, gone: gone + amount_of(amount, order.total - gone, order.names)
             )
@@ -126,9 +153,10 @@ class Ranking:
         else:
             sparsity = self.spec.sparsity if sparsity is None else check_sparsity(sparsity)
             cuts, removed = self.counts(sparsity)
+        of = "sparsity" if keep is None else of
         return PruningPlan(
             graph=self.graph,
-            spec=replace(self.spec, sparsity=sparsity),
+            spec=replace(self.spec, sparsity=sparsity, keep=keep, of=of),
             ranks=self.ranks,
             cuts=cuts,
             removed=removed,
@@ -146,8 +174,7 @@ class Ranking:
             gone = sum(self.already[name] for name in order.names)
             fixed = own.get(order.names[0]) if len(order.names) == 1 else None
             number = wanted(order, gone) if fixed is None else round(fixed * order.total)
-            # one weight or unit of each layer always stays
-            cut = min(max(number, gone), order.total - len(order.names))
+            cut = order.cut(number, gone)
             for name, count in zip(order.names, order.counts(cut), strict=True):
                 cuts[name], removed[name] = cut, count
         return cuts, removed
@@ -172,12 +199,13 @@ class Ranking:
         if order is None:
             return None
         place = cuts[order.names[0]] - 1
-        if place < self._pool_gone:
+        if place < order.cut(0, sum(self.already[name] for name in order.names)):
             return None
-        known = order.known.get(place)
+        known = order.known.get(place) if order.ends is None else None
         if known is None:
             name = order.names[0 if order.owner is None else int(order.owner[place])]
-            known = float(self.importance[name][self.ranks[name] == place])
+            # of units that leave together the one that matters most
+            known = float(self.importance[name][self.ranks[name] == place].max())
         return known
 
     def highest(self, name: str, cut: int) -> float | None:
@@ -197,10 +225,6 @@ class Ranking:
             return None
         own = self._own()
         return next((o for o in self._orders if not own.keys() & set(o.names)), None)
-
-    @cached_property
-    def _pool_gone(self) -> int:
-        return sum(self.already[name] for name in self._pool.names) if self._pool else 0
 
     def _own(self) -> dict[str, float]:
         own = self.spec.own_sparsity

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +13,9 @@ from prunevis.criteria import CRITERIA, Criterion, ScoreContext
 from prunevis.errors import NothingToPruneError, SpecError
 from prunevis.graph.layers import ModelGraph
 from prunevis.pruning.cuts import Ranking, Rescored
-from prunevis.pruning.order import order_steps, sortable
+from prunevis.pruning.order import order_steps, sortable, unsorted
+from prunevis.pruning.patterns import pattern_of
+from prunevis.pruning.pieces import Pieces, pieces_of_units, pieces_of_weights
 from prunevis.pruning.repairs.mending import Mending, mending_of
 from prunevis.pruning.scoring import (
     collected,
@@ -109,25 +112,40 @@ def rank_steps(
     )
     importance: Mapping[str, Tensor]
     already: dict[str, int] = {}
+    parts: dict[str, Pieces] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    keys: dict[str, Tensor] = {}
+    exact: dict[str, Tensor] = {}
     if spec.granularity == "unit":
-        importance, skipped = yield from score_units(criterion, context, spec)
-        keys = {name: _key(scores) for name, scores in importance.items()}
-        exact = {n: s for n, s in importance.items() if s.dtype == torch.float64}
-        already = dict.fromkeys(importance, 0)
+        found, skipped = yield from score_units(criterion, context, spec)
+        importance = {}
+        for name, scores in found.items():
+            pieces = pieces_of_units(
+                graph, graph.groups[name], scores, spec.min_units, spec.multiple_of
+            )
+            if isinstance(pieces, str):
+                skipped[name] = pieces
+                continue
+            importance[name], parts[name], already[name] = scores, pieces, 0
+            _take(name, pieces.scores, scores, keys, exact, shapes)
     else:
         layers, skipped = weight_layers(criterion, graph, spec)
         kept: dict[str, Tensor] = {}
-        keys, exact = {}, {}
+        pattern = pattern_of(spec.pattern)
         for layer in layers:
-            scores, already[layer.name] = score_weights(criterion, context, spec, layer)
-            keys[layer.name] = _key(scores)
-            if scores.dtype == torch.float64:
-                exact[layer.name] = scores
+            name = layer.name
+            scores, already[name] = score_weights(criterion, context, spec, layer)
             if keep_scores:
-                kept[layer.name] = scores
+                kept[name] = scores
+            pieces = scores
+            if pattern is not None:
+                yield
+                parts[name] = pieces_of_weights(scores, context.weight(layer), pattern)
+                pieces = parts[name].scores
+            _take(name, pieces, scores, keys, exact, shapes)
             yield
         importance = kept if keep_scores else Rescored(criterion, context, spec, layers)
-    if not importance:
+    if not keys:
         reasons = " ".join(f"`{name}`: {why}" for name, why in list(skipped.items())[:3])
         raise NothingToPruneError(
             "Nothing in this network can be pruned in the way that was asked.",
@@ -136,25 +154,56 @@ def rank_steps(
         )
     orders = []
     for names in _pools(graph, spec, list(keys)):
-        doubles = None
+        doubles = stays = sizes = None
         if any(name in exact for name in names):
-            found = (exact[name] if name in exact else importance[name] for name in names)
-            doubles = [_flat(scores).double().numpy() for scores in found]
-        flat = [_flat(keys[name]).numpy() for name in names]
+            doubles = [
+                _flat(exact[name]).numpy() if name in exact else unsorted(keys[name].numpy())
+                for name in names
+            ]
+        if parts and any(parts[name].stays is not None for name in names):
+            stays = [_stays(parts[name]) for name in names]
+        if parts and any(parts[name].of is not None for name in names):
+            sizes = [parts[name].sizes.numpy() for name in names]
+        flat = [keys[name].numpy() for name in names]
         # sorting leaves the places where the scores were
-        orders.append((yield from order_steps(names, flat, doubles)))
+        orders.append((yield from order_steps(names, flat, doubles, stays, sizes)))
         yield
+    for name, pieces in parts.items():
+        if pieces.of is not None:
+            keys[name] = keys[name][pieces.of]
+    ranks = {name: key.reshape(shapes[name]) for name, key in keys.items()}
     return Ranking(
         graph=graph,
         spec=spec,
-        total={name: key.numel() for name, key in keys.items()},
+        total={name: rank.numel() for name, rank in ranks.items()},
         importance=importance,
-        ranks=keys,
+        ranks=ranks,
         already=already,
         skipped=skipped,
         _orders=tuple(orders),
         mending=mending,
     )
+
+
+def _take(
+    name: str,
+    pieces: Tensor,
+    scores: Tensor,
+    keys: dict[str, Tensor],
+    exact: dict[str, Tensor],
+    shapes: dict[str, tuple[int, ...]],
+) -> None:
+    """Note what a layer or group is sorted by, and the shape that its places will have."""
+    keys[name] = _key(pieces).flatten()
+    shapes[name] = tuple(scores.shape)
+    if pieces.dtype == torch.float64:
+        exact[name] = pieces
+
+
+def _stays(pieces: Pieces) -> np.ndarray:
+    if pieces.stays is None:
+        return np.zeros(len(pieces.scores), dtype=bool)
+    return pieces.stays.numpy()
 
 
 def _criterion(spec: PruningSpec) -> Criterion:

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from prunevis.criteria import Criterion, ScoreContext
 from prunevis.errors import ModelError, NonFiniteError, SpecError
 from prunevis.graph.layers import LayerInfo, ModelGraph
+from prunevis.pruning.patterns import pattern_of
+from prunevis.pruning.pieces import patterned
 from prunevis.pruning.spec import PruningSpec
 
 
@@ -123,16 +125,10 @@ def weight_layers(
 def score_weights(
     criterion: Criterion, context: ScoreContext, spec: PruningSpec, layer: LayerInfo
 ) -> tuple[Tensor, int]:
-    """Return a layer's scores, those of zeros below all others, and how many zeros may stay so."""
-    weight = context.tensors[layer.weight]
+    """Return a layer's scores as they are ordered, and how many weights are gone to begin with."""
     scores = criterion.score(layer, context)
     scores = _check_scores(layer, scores, layer.weight_shape, spec.criterion)
-    zero = weight == 0
-    # one weight of each layer always stays
-    already = min(int(zero.sum()), weight.numel() - 1)
-    if already:
-        scores = scores.masked_fill(zero, torch.finfo(scores.dtype).min)
-    return scores, already
+    return patterned(scores, context.tensors[layer.weight], pattern_of(spec.pattern))
 
 
 def score_units(

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from prunevis.errors import SpecError
+from prunevis.pruning.patterns import pattern_of
 
 Granularity = Literal["weight", "unit"]
 Scope = Literal["layer", "global"]
 
 GRANULARITIES: tuple[Granularity, ...] = ("weight", "unit")
 SCOPES: tuple[Scope, ...] = ("layer", "global")
+#: What a share can be kept of.
+OF = ("sparsity", "units", "params", "macs", "bytes")
 
 
 def check_sparsity(value: object, where: str = "sparsity") -> float:
@@ -36,6 +39,44 @@ def check_sparsity(value: object, where: str = "sparsity") -> float:
             "A sparsity must be at least 0 and below 1.", got=_short(value), where=where, fix=fix
         )
     return number
+
+
+def check_of(of: object, granularity: str) -> str:
+    """Return `of` if a request may be one of that.
+
+    Raises
+    ------
+    SpecError
+        If there is nothing of this name to keep a share of.
+    """
+    if of not in OF:
+        raise SpecError(
+            f"There is nothing called {_short(of)} to keep a share of.", expected=", ".join(OF)
+        )
+    if of == "units" and granularity != "unit":
+        raise SpecError(
+            "Single weights leave all units in place.",
+            fix='Choose granularity="unit", or keep a share of "params", "macs" or "bytes".',
+        )
+    return str(of)
+
+
+def check_keep(value: object) -> float:
+    """Return `value` as a float in (0, 1].
+
+    Raises
+    ------
+    SpecError
+        If it is no number or outside of (0, 1].
+    """
+    number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    if not 0.0 < number <= 1.0:
+        raise SpecError(
+            "What is kept is a share above 0 and at most 1.",
+            got=_short(value),
+            fix="keep=0.5 keeps half.",
+        )
+    return float(number)
 
 
 def amount_of(amount: object, left: int, names: Iterable[str]) -> int:
@@ -128,6 +169,19 @@ class PruningSpec:
         For criteria that draw at random.
     repair
         A name in `prunevis.REPAIRS`: what is done for what stays, without training.
+    keep, of
+        In the place of `sparsity`: the share that stays, in (0, 1], and of what: "params", "macs"
+        or "bytes" of the whole network as it is (zeros not counted, of bytes the smallest file),
+        "units" of the layers that can lose some (a unit that several layers compute counts in each
+        of them), or "sparsity", the share of prunable weights or units. The smallest removal that
+        meets it.
+    multiple_of
+        Units: layers that lose some keep a multiple of this, as hardware likes it (8, 16).
+    min_units
+        Units of each layer that always stay, from 1.
+    pattern
+        Weights: "2:4" (N:M), "4x4" (blocks; also "block"), or None; see
+        `prunevis.pruning.patterns`.
 
     Raises
     ------
@@ -142,6 +196,11 @@ class PruningSpec:
     layers: tuple[tuple[str, float | None], ...] | None = None
     seed: int = 0
     repair: str = "none"
+    keep: float | None = None
+    of: str = "sparsity"
+    multiple_of: int = 1
+    min_units: int = 1
+    pattern: str | None = None
 
     @staticmethod
     def make(
@@ -152,6 +211,12 @@ class PruningSpec:
         layers: Iterable[str] | Mapping[str, float | None] | None = None,
         seed: int = 0,
         repair: str = "none",
+        *,
+        keep: float | None = None,
+        of: str = "sparsity",
+        multiple_of: int = 1,
+        min_units: int = 1,
+        pattern: str | None = None,
     ) -> PruningSpec:
         """Return a checked `PruningSpec`; `layers` may be a sequence or a mapping.
 
@@ -168,6 +233,11 @@ class PruningSpec:
             layers,  # type: ignore[arg-type]
             seed,
             repair,
+            keep,
+            of,
+            multiple_of,
+            min_units,
+            pattern,
         )
 
     def __post_init__(self) -> None:
@@ -177,8 +247,12 @@ class PruningSpec:
         ):
             if value not in allowed:
                 raise SpecError(
-                    f"There is no {name} {value!r}.", expected=" or ".join(map(repr, allowed))
+                    f"There is no {name} {_short(value)}.", expected=" or ".join(map(repr, allowed))
                 )
+        check_of(self.of, self.granularity)
+        if self.keep is not None:
+            object.__setattr__(self, "keep", check_keep(self.keep))
+        self._check_pieces()
         seed = self.seed
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise SpecError("A seed is a whole number from 0.", got=repr(seed))
@@ -190,6 +264,27 @@ class PruningSpec:
             check_repair_name(self.repair, self.granularity)
         if self.layers is not None:
             object.__setattr__(self, "layers", _pairs(self.layers))
+
+    def _check_pieces(self) -> None:
+        """Raise SpecError unless a pattern is for weights, and numbers of units are for units."""
+        for name in ("multiple_of", "min_units"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 4096:
+                raise SpecError(
+                    f"`{name}` is a whole number of units.", expected="1 to 4096", got=_short(value)
+                )
+            if value > 1 and self.granularity != "unit":
+                raise SpecError(
+                    f"`{name}` counts units, and single weights are to go.",
+                    fix='Choose granularity="unit", or leave it at 1.',
+                )
+        pattern_of(self.pattern)
+        if self.pattern is not None and self.granularity != "weight":
+            raise SpecError(
+                "A pattern is one of weights, and whole units are to go.",
+                got=f"pattern {self.pattern!r}",
+                fix='Choose granularity="weight", or no pattern.',
+            )
 
     @property
     def layer_names(self) -> tuple[str, ...] | None:

@@ -89,3 +89,56 @@ def test_more_layers_than_a_byte_can_name():
     order, _ = put_in_order(layers)
     assert order.owner.dtype == np.uint16
     assert order.owner[:300].tolist() == list(range(300))
+
+
+def test_pieces_that_stay_and_pieces_of_several():
+    keys = [sortable(np.float32([5, 1, 3, 2])), sortable(np.float32([4, 0]))]
+    stays = [np.array([False, False, True, True]), np.array([False, False])]
+    sizes = [np.array([2, 3, 1, 4]), np.array([1, 5])]
+    steps = order_steps(["a", "b"], keys, None, stays, sizes)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            order = stop.value
+            break
+    # b's 4 stays as its highest; of a the 3 and the 2 stay, though 5 is higher
+    assert [k.tolist() for k in keys] == [[2, 1, 4, 3], [5, 0]]
+    assert (order.total, order.most) == (16, 3)
+    assert order.ends.tolist() == [0, 5, 8, 10, 14, 15, 16]
+    assert [order.counts(cut) for cut in range(7)] == [
+        [0, 0], [0, 5], [3, 5], [5, 5], [9, 5], [10, 5], [10, 6],
+    ]  # fmt: skip
+    # the nearest cut, of two as near the lower; never what stays, never less than is gone
+    assert [order.cut(n) for n in (0, 2, 3, 6, 7, 9, 10, 16)] == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert [order.cut(0, least) for least in (1, 5, 6)] == [1, 1, 2]
+    assert order.nbytes == order.owner.nbytes + order.counts_before.nbytes + order.ends.nbytes
+
+
+def test_many_that_stay_are_sorted_in_groups(monkeypatch):
+    monkeypatch.setattr(order_module, "GROUP", 64)
+    generator = np.random.default_rng(0)
+    scores = generator.normal(size=5000).astype(np.float32)
+    stays = generator.random(5000) < 0.5
+    sizes = generator.integers(1, 4, 5000)
+    keys, other = [sortable(scores[:3000]), sortable(scores[3000:])], [stays[:3000], stays[3000:]]
+    steps = order_steps(["a", "b"], keys, None, other, [sizes[:3000], sizes[3000:]])
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            order = stop.value
+            break
+    ascending = np.argsort(scores, kind="stable")
+    found = np.concatenate([ascending[~stays[ascending]], ascending[stays[ascending]]])
+    assert np.array_equal(np.argsort(np.concatenate(keys)), found)
+    assert order.most == (~stays).sum()
+    assert order.counts_before.tolist() == [[0, 0], [
+        int(sizes[found[:BLOCK]][found[:BLOCK] < 3000].sum()),
+        int(sizes[found[:BLOCK]][found[:BLOCK] >= 3000].sum()),
+    ]]  # fmt: skip
+    for cut in (0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 5000):
+        inside = found[:cut]
+        assert order.counts(cut) == [
+            int(sizes[inside][inside < 3000].sum()), int(sizes[inside][inside >= 3000].sum()),
+        ]  # fmt: skip

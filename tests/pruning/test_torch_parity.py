@@ -316,7 +316,7 @@ def test_amounts_that_cannot_be_met(mlp, amount, message):
     ranking = rank(mlp, PruningSpec.make(scope="layer"), graph=trace(mlp, torch.zeros(1, 12)))
     with pytest.raises(SpecError, match=message):
         ranking.plan(amount=amount)
-    with pytest.raises(SpecError, match="a sparsity or an amount, not both"):
+    with pytest.raises(SpecError, match="takes one of sparsity, amount and keep"):
         ranking.plan(0.5, amount=0.5)
 
 
