@@ -28,8 +28,11 @@ PUBLISH_EVERY = 0.1
 
 #: Which slices a change of the session makes stale.
 STALE: dict[str, tuple[str, ...]] = {
-    "network": ("head", "controls", "network", "weights", "neurons", "fine_tune", "steps"),
-    "setting": ("controls", "steps", "curve"),
+    "network": (
+        *("head", "controls", "network", "weights", "neurons", "fine_tune", "steps"),
+        "criteria_view",
+    ),
+    "setting": ("controls", "steps", "curve", "criteria_view"),
     "position": ("steps",),
     "table": ("table", "curve", "weights", "neurons", "steps"),
     "curve": ("curve",),
@@ -37,6 +40,7 @@ STALE: dict[str, tuple[str, ...]] = {
     "view": ("controls", "weights", "neurons", "unit", "redundancy", "layers_view"),
     "fine_tuning": ("fine_tune",),
     "scan": ("layers_view",),
+    "judging": ("criteria_view",),
     "problem": ("problem",),
     "status": ("status",),
 }
@@ -46,9 +50,19 @@ URGENT = ("table", "curve", "status")
 #: Slices that take tens of milliseconds for a large layer.
 SLOW = frozenset({"network", "weights", "neurons", "redundancy", "unit", "layers_view"})
 #: Slices that only one tab shows, made when it is open.
-OF_TAB = {"network": "network", "weights": "weights", "neurons": "neurons"}
+OF_TAB = {
+    "network": "network",
+    "weights": "weights",
+    "neurons": "neurons",
+    "criteria_view": "criteria",
+}
 #: Those of them that are not made before.
-ON_DEMAND = frozenset({"network"})
+ON_DEMAND = frozenset({"network", "criteria_view"})
+#: Slices that figures of another name are part of.
+SLICE_OF = {
+    **dict.fromkeys(("layers", "sensitivity"), "layers_view"),
+    **dict.fromkeys(("agreement", "agreement_layers", "race"), "criteria_view"),
+}
 
 
 class Explorer:
@@ -188,6 +202,10 @@ class Explorer:
             controller.look(**{action: get("name")})
         elif action == "unit":
             controller.look(unit=get("unit"))
+        elif action == "agreement":
+            controller.judge.measure(get("images"))
+        elif action == "race":
+            controller.judge.race(get("criteria"), get("at"))
         elif action == "fine_tune":
             controller.fine_tune(get("epochs"), get("learning_rate"), get("source"))
         else:
@@ -214,8 +232,7 @@ class Explorer:
 
     def drawn(self, name: str) -> None:
         """Take note that a figure has changed."""
-        slice_ = "layers_view" if name in ("layers", "sensitivity") else name
-        self._stale[slice_] = None
+        self._stale[SLICE_OF.get(name, name)] = None
 
     def _after_step(self, idle: bool) -> None:
         now = time.monotonic()
@@ -283,6 +300,8 @@ class Explorer:
             return views.problem(session, with_detail=not self.served)
         if name == "layers_view":
             return views.layers_view(session, self.figures.shown)
+        if name == "criteria_view":
+            return views.criteria_view(session, self.figures.shown)
         if name == "redundancy":
             return self._figure("redundancy", layer=session.view.layer)
         if name == "unit":

@@ -58,6 +58,10 @@ class Figures:
             key = (*base, view.unit)
             unit = view.unit
             self._want("unit", key, lambda: unit_detail(session, stage, layer, unit))
+        if view.tab == "criteria":
+            for name, drawing in judged(session).items():
+                comparison = session.judging.race if name == "race" else session.judging.agreement
+                self._want(name, (comparison.number, id(comparison.result), view.theme), drawing)
         if view.tab == "layers":
             table = session.table
             index = -1 if table is None else table.index(session.position)
@@ -229,6 +233,28 @@ def layer_costs(session: Session, stage: Stage) -> Generator[None, None, dict[st
         "text": "Where the parameters are is rarely where the multiply-adds are: convolutions "
         "reuse each weight at every position.",
     }
+
+
+def judged(session: Session) -> dict[str, Drawing]:
+    """Return what draws the comparisons of criteria that there are, by name."""
+    agreement, race = session.judging.agreement.result, session.judging.race.result
+
+    def drawn(name: str, result: Any, **options: Any) -> Generator[None, None, dict[str, Any]]:
+        from prunevis import plots
+
+        yield
+        theme = session.view.theme
+        ax = getattr(plots, name)(result, title="", theme=theme, **options)
+        yield
+        return {"png": _png(ax), "alt": getattr(plots.alt, name)(result)}
+
+    found: dict[str, Drawing] = {}
+    if agreement is not None:
+        found["agreement"] = lambda: drawn("agreement", agreement)
+        found["agreement_layers"] = lambda: drawn("agreement", agreement, show="layers")
+    if race is not None:
+        found["race"] = lambda: drawn("race", race)
+    return found
 
 
 def sensitivity(session: Session) -> Generator[None, None, dict[str, Any]]:

@@ -19,6 +19,7 @@ from prunevis.evaluation.oracle import (
     OracleProgress,
     oracle,
     oracle_cost,
+    oracle_cost_steps,
     oracle_groups,
     oracle_steps,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "evaluate_steps",
     "oracle",
     "oracle_cost",
+    "oracle_cost_steps",
     "oracle_groups",
     "oracle_steps",
     "prune",

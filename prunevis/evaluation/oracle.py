@@ -52,7 +52,7 @@ class OracleCost:
     def __str__(self) -> str:
         return (
             f"{self.units:,} units × {self.examples:,} examples, "
-            f"{self.macs / 1e9:,.3g} billion multiply-adds, about {_duration(self.seconds)}"
+            f"{self.macs / 1e9:,.3g} billion multiply-adds, about {duration(self.seconds)}"
         )
 
 
@@ -195,14 +195,37 @@ def oracle_cost(
     """
     check_images(images)
     examples, _ = oracle_examples(data, images, seed)
+    steps = oracle_cost_steps(
+        model, examples, (examples.count,), layers=layers, graph=graph, device=device
+    )
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value[examples.count]
+
+
+def oracle_cost_steps(
+    model: nn.Module,
+    data: Any,
+    images: Iterable[int],
+    *,
+    layers: Iterable[str] | None = None,
+    graph: ModelGraph | None = None,
+    device: torch.device | str | None = None,
+) -> Generator[None, None, dict[int, OracleCost]]:
+    """Return the cost for each number of `images`, in steps of some 30 ms; as `oracle_cost`."""
+    examples, _ = oracle_examples(data, None, 0)
     graph = graph or trace(model, examples.inputs[:1])
     groups, _ = oracle_groups(graph, layers)
     sizer = BatchSizer(first=min(32, examples.count))
     predict = Predictor(model, int(examples.targets.max()) + 1, device=device, sizer=sizer)
     for _ in range(3):  # the first runs also make the kernels
         predict(examples.inputs[: sizer.size])
-    assert sizer.seconds_per_example is not None
-    return cost_of(graph, groups, examples.count, sizer.seconds_per_example)
+        yield
+    each = sizer.seconds_per_example
+    assert each is not None
+    return {n: cost_of(graph, groups, min(n, examples.count), each) for n in images}
 
 
 def cost_of(
@@ -322,7 +345,7 @@ def oracle(
     raise AssertionError("unreachable: the last report carries the result")
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Return e.g. "8 s" or "3 min"."""
     if seconds < 0.5:
         return "half a second"

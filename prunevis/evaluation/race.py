@@ -140,7 +140,7 @@ def race_steps(
         if sampler is None:
             sampler, baseline = yield from reported(
                 prepare_steps(engine, examples, baseline, ranking.plan(0.5), seed=0, device=device),
-                RaceProgress(done, total, "Measuring the network as it came"),
+                RaceProgress(done, total, "Trying out how to run it fastest"),
             )
         plans = [equal_plan(ranking, costs, at, share) for share in places]
         yield RaceProgress(done, total, text)

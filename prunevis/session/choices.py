@@ -14,7 +14,10 @@ from prunevis.graph.layers import LayerInfo, ModelGraph
 from prunevis.pruning import GRANULARITIES, SCOPES, check_sparsity
 from prunevis.session.state import Setting, Stage, View
 
-TABS = ("network", "weights", "neurons", "redundancy", "tradeoff", "layers", "fine_tune")
+TABS = (
+    *("network", "weights", "neurons", "redundancy", "tradeoff"),
+    *("criteria", "layers", "fine_tune"),
+)
 THEMES = ("light", "dark")
 
 

@@ -21,6 +21,8 @@ from prunevis.pruning import check_sparsity
 from prunevis.session import choices, measuring, tuning
 from prunevis.session.instruments import Instruments
 from prunevis.session.jobs import BACKGROUND, LONG, NOW, REFINE, SOON, Worker
+from prunevis.session.judging import JOBS as COMPARING
+from prunevis.session.judging import Judge
 from prunevis.session.opening import measure_baseline, open_network
 from prunevis.session.state import (
     FineTuning,
@@ -43,7 +45,7 @@ MAX_EXTRA = 20
 #: Everything that is about one stage of one network.
 JOBS = (
     *("open", "rank", "baseline", "estimate", "compress", "sweep"),
-    *("statistics", "scan", "apply", "fine_tune"),
+    *("statistics", "scan", "apply", "fine_tune", *COMPARING),
 )
 
 
@@ -63,6 +65,7 @@ class Controller:
     ) -> None:
         self.session = session
         self.worker = Worker(self.fail, on_step)
+        self.judge = Judge(self)
         self.curves = Curves()
         self.instruments = Instruments()
         self.rankings: dict[str, Any] = {}
@@ -87,6 +90,7 @@ class Controller:
         self.extra = ()
         session = self.session
         session.fine_tuning, session.scan = FineTuning(), Scan()
+        self.judge.clear()
         session.statistics = session.table = session.curve = None
         session.network = network
         setting = choices.usable(network.stage.graph, replace(session.setting, own=()))
@@ -236,6 +240,8 @@ class Controller:
     def _serve_tab(self) -> None:
         if self.session.view.tab in ("neurons", "redundancy"):
             self.need_statistics()
+        if self.session.view.tab == "criteria":
+            self.judge.serve()
 
     def need_statistics(self) -> None:
         """Collect statistics of the present network if that has not been done."""
@@ -248,7 +254,7 @@ class Controller:
 
     def scan(self) -> None:
         """Measure how sensitive each layer is, one at a time."""
-        self._present_table("There is no network to scan yet.")
+        tuning.present_table(self, "There is no network to scan yet.")
         if not self.session.setting.ticked:
             raise SpecError("No layer is ticked.", fix="Tick at least one to scan it.")
         self.worker.submit("scan", lambda: measuring.scan(self), LONG)
@@ -257,7 +263,7 @@ class Controller:
 
     def apply(self) -> None:
         """Make what the slider shows the network that is studied from here on."""
-        table = self._present_table("There is nothing to apply yet.")
+        table = tuning.present_table(self, "There is nothing to apply yet.")
         plan = table.ranking.plan(self.session.position)
         gone = sum(n - table.ranking.already.get(name, 0) for name, n in plan.removed.items())
         if not self.session.setting.ticked:
@@ -294,6 +300,7 @@ class Controller:
         session, before = self.session, self._stage()
         session.fine_tuning = session.fine_tuning.cleared()
         session.scan = Scan()
+        self.judge.clear()
         session.statistics = None
         session.network = network
         session.setting = choices.carried(before, network.stage, session.setting)
@@ -307,7 +314,7 @@ class Controller:
 
     def fine_tune(self, epochs: Any, learning_rate: Any, source: Any) -> None:
         """Train what the slider shows, its pruned weights held at zero."""
-        table = self._present_table("There is no network to train yet.")
+        table = tuning.present_table(self, "There is no network to train yet.")
         form = tuning.checked_form(self.session.network.data, epochs, learning_rate, source)
         plan = table.ranking.plan(self.session.position)
         self.session.fine_tuning = FineTuning(state="running", text="Starting", **form)
@@ -315,7 +322,8 @@ class Controller:
         self.show_status()
 
     def cancel(self, name: Any = None) -> None:
-        """Stop "fine_tune" or the "scan" of sensitivities, None for both; the network stays."""
+        """Stop "fine_tune", "scan", "agreement" or "race", None for all; the network stays."""
+        self.judge.cancel(name)
         if name in (None, "fine_tune") and self.worker.cancel("fine_tune"):
             state = self.session.fine_tuning
             self.session.fine_tuning = replace(
@@ -348,6 +356,7 @@ class Controller:
             )
         if name == "scan":
             self.session.scan = Scan()
+        self.judge.failed(name, error)
         if name in ("open", "rank", "baseline"):
             self.session.status = Status("error", "Something went wrong, see above")
 
@@ -367,22 +376,6 @@ class Controller:
     def _cancel_all(self) -> None:
         for job in JOBS:
             self.worker.cancel(job)
-
-    def _present_table(self, otherwise: str) -> Table:
-        table, network = self.session.table, self.session.network
-        if table is None or network is None:
-            raise SpecError(otherwise)
-        if table.stage is not network.stage:
-            raise SpecError(
-                "The network has just changed and is not ranked yet.", fix="Try again in a moment."
-            )
-        if table.stage.baseline is None and self.worker.running("baseline"):
-            raise SpecError(
-                "The network as it came is still being measured.", fix="Try again in a moment."
-            )
-        if table.stage.baseline is None:
-            raise SpecError("The network could not be measured on these data.")
-        return table
 
     def _stage(self) -> Stage:
         if self.session.network is None:

@@ -198,6 +198,9 @@ def status(controller: Controller) -> Status:
         return Status("busy", f"{text} Fine-tuning: {session.fine_tuning.text}")
     if session.scan.state == "running":
         return Status("busy", f"{text} Scanning the layers: {session.scan.text}")
+    for comparison in (session.judging.agreement, session.judging.race):
+        if comparison.state == "running":
+            return Status("busy", f"{text} Comparing criteria: {comparison.text}")
     if known < positions:
         return Status("busy", f"{text} Filling in the curve", known, positions)
     return Status("idle", f"{text} Every position is measured.")

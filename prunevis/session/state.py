@@ -261,5 +261,7 @@ class Session(traitlets.HasTraits):
     view: Any = traitlets.Any(View())
     fine_tuning: Any = traitlets.Any(FineTuning())
     scan: Any = traitlets.Any(Scan())
+    #: A `Judging`, of `prunevis.session.judging`.
+    judging: Any = traitlets.Any(None, allow_none=True)
     problem: Any = traitlets.Any(None, allow_none=True)
     status: Any = traitlets.Any(Status())

@@ -17,7 +17,7 @@ from prunevis.graph import trace
 from prunevis.graph.layers import ModelGraph
 from prunevis.pruning import PruningPlan, masked_tensors, remove
 from prunevis.session.opening import checked_units, costs_of, private_copy
-from prunevis.session.state import Stage, Status
+from prunevis.session.state import Stage, Status, Table
 from prunevis.training import fine_tune_steps
 
 if TYPE_CHECKING:
@@ -102,6 +102,30 @@ def _stage(
         sparsity=plan.sparsity if weights else 0.0,
         holds_zeros=before.holds_zeros or (weights and plan.num_removed > 0),
     )
+
+
+def present_table(controller: Controller, otherwise: str) -> Table:
+    """Return the table of the present network.
+
+    Raises
+    ------
+    SpecError
+        If there is none (`otherwise` says so), or the network is still being looked at.
+    """
+    table, network = controller.session.table, controller.session.network
+    if table is None or network is None:
+        raise SpecError(otherwise)
+    if table.stage is not network.stage:
+        raise SpecError(
+            "The network has just changed and is not ranked yet.", fix="Try again in a moment."
+        )
+    if table.stage.baseline is None and controller.worker.running("baseline"):
+        raise SpecError(
+            "The network as it came is still being measured.", fix="Try again in a moment."
+        )
+    if table.stage.baseline is None:
+        raise SpecError("The network could not be measured on these data.")
+    return table
 
 
 def checked_form(data: Data, epochs: Any, learning_rate: Any, source: Any) -> dict[str, Any]:

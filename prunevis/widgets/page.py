@@ -59,6 +59,13 @@ Slices (Python → browser)
     ``{layer, kinds: [{name, label, png, alt, reason, text, pairs: [{a, b, value}]}]}``.
 ``layers_view``
     ``{png, alt, text, sensitivity: {state: "none" | "running" | "done", png, alt, text}}``.
+``criteria_view``
+    How good criteria are: ``{reason, costs: [{images, text, seconds}], agreement: {state, progress,
+    doing, figures: [{name: "summary" | "layers", png, alt}], text}, race: {state, progress, doing,
+    png, alt, rows: [{label, seconds, accuracy, spread, share}], text}, criteria: [{name, label}],
+    usual: [name], most, measures: [{name, label, help}], help}``, or {}. `costs` says what the
+    oracle takes, before it starts; `state` is "none", "running", "done", "cancelled" or "failed",
+    `doing` what is being done or went wrong, `usual` the criteria that are ticked at first.
 ``fine_tune``
     ``{state: "off" | "ready" | "running" | "done" | "cancelled" | "failed", reason, epochs,
     learning_rate, sources: [{name, label}], source, progress, text, steps: [..], loss: [..],
@@ -82,8 +89,10 @@ Messages (browser → Python), each ``{action, ...}``
 ``model | granularity | criterion | scope {name}``, ``seed {value}``, ``tick {layer, on}``,
 ``own {layer, value | null}``, ``layer {name}``, ``unit {unit}``, ``tab {name}``,
 ``theme {name: "light" | "dark"}``, ``apply``, ``undo``, ``reset``,
-``fine_tune {epochs, learning_rate, source}``, ``cancel {name: "fine_tune" | "scan"}``, ``keep``,
-``discard``, ``sensitivity``, ``dismiss``.
+``fine_tune {epochs, learning_rate, source}``,
+``cancel {name: "fine_tune" | "scan" | "agreement" | "race"}``, ``keep``, ``discard``,
+``sensitivity``, ``agreement {images}``,
+``race {criteria, at: "sparsity" | "params" | "macs"}``, ``dismiss``.
 """
 
 from __future__ import annotations
@@ -121,6 +130,7 @@ class Page(anywidget.AnyWidget):
     unit = traitlets.Dict().tag(sync=True)
     redundancy = traitlets.Dict().tag(sync=True)
     layers_view = traitlets.Dict().tag(sync=True)
+    criteria_view = traitlets.Dict().tag(sync=True)
     fine_tune = traitlets.Dict().tag(sync=True)
     steps = traitlets.Dict().tag(sync=True)
     problem = traitlets.Dict().tag(sync=True)
@@ -143,6 +153,7 @@ class Page(anywidget.AnyWidget):
         "unit",
         "redundancy",
         "layers_view",
+        "criteria_view",
         "fine_tune",
         "steps",
         "problem",

@@ -5,6 +5,7 @@ or changes anything; figures come from `prunevis.app.figures`.
 """
 
 from prunevis.app.views.controls import controls, head
+from prunevis.app.views.judging import criteria_view
 from prunevis.app.views.layers import neurons, weights
 from prunevis.app.views.network import network
 from prunevis.app.views.numbers import curve, table
@@ -12,6 +13,7 @@ from prunevis.app.views.progress import fine_tune, layers_view, problem, status,
 
 __all__ = [
     "controls",
+    "criteria_view",
     "curve",
     "fine_tune",
     "head",

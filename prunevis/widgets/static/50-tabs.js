@@ -6,6 +6,7 @@ const TABS = [
   ["neurons", "Neurons", neuronsPanel],
   ["redundancy", "Redundancy", redundancyPanel],
   ["tradeoff", "Trade-off", tradeoffPanel],
+  ["criteria", "Criteria", criteriaPanel],
   ["layers", "Layers", layersPanel],
   ["fine_tune", "Fine-tune", fineTunePanel],
 ];
