@@ -224,7 +224,7 @@ class Explorer:
         if change["name"] == "table" and _setting(change["old"]) != _setting(change["new"]):
             self._stale["controls"] = None  # they say whether the table is theirs
         if change["name"] == "view" and change["old"].tab != change["new"].tab:
-            self._stale["network"] = None
+            self._stale.update(dict.fromkeys(ON_DEMAND))
         if change["name"] == "network":
             self.figures.forget()
             for name in ("unit", "redundancy", "layers_view"):

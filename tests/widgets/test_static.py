@@ -158,7 +158,16 @@ def test_tabs_by_keyboard(open_page: Open) -> None:
     page = open_page()
     assert {"action": "tab", "name": "weights"} in sent(page)
     part(page, "tab-weights").focus()
-    for name in ("neurons", "redundancy", "tradeoff", "layers", "fine_tune", "network", "weights"):
+    for name in (
+        "neurons",
+        "redundancy",
+        "tradeoff",
+        "criteria",
+        "layers",
+        "fine_tune",
+        "network",
+        "weights",
+    ):
         page.keyboard.press("ArrowRight")
         assert part(page, f"tab-{name}").get_attribute("aria-selected") == "true"
         assert part(page, f"panel-{name}").is_visible()
@@ -258,7 +267,16 @@ def test_fine_tuning_form_and_decision(open_page: Open) -> None:
 @pytest.mark.parametrize("name", ["usual", "units", "many", "error", "tuning", "loading", "fresh"])
 def test_no_scene_scrolls_sideways_at_390(open_page: Open, name: str) -> None:
     page = open_page(name, width=390)
-    for tab in ("network", "weights", "neurons", "redundancy", "tradeoff", "layers", "fine_tune"):
+    for tab in (
+        "network",
+        "weights",
+        "neurons",
+        "redundancy",
+        "tradeoff",
+        "criteria",
+        "layers",
+        "fine_tune",
+    ):
         part(page, f"tab-{tab}").click()
         page.evaluate(
             "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"

@@ -241,6 +241,52 @@ def layers_view() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def criteria_view(state: str = "none") -> dict[str, Any]:
+    """The tab that compares criteria: "none", "running", "done" or "failed"."""
+
+    def draw(ax: Any) -> None:
+        ax.imshow([[0.7, 0.2], [0.1, -0.3]], cmap="RdBu", vmin=-1, vmax=1)
+
+    done = state == "done"
+    png = picture(draw, (4.2, 2.2)) if done else None
+    where = {
+        "state": state,
+        "progress": 0.4 if state == "running" else 0.0,
+        "doing": {
+            "running": "Removing unit 228 of 570",
+            "failed": "Without a unit the model gives NaN.",
+        }.get(state, ""),
+    }
+    names = {
+        "l1": "L1 norm",
+        "l2": "L2 norm",
+        "apoz": "Share of zeros (APoZ)",
+        "mean-activation": "Mean activation",
+        "hrank": "Rank of feature maps",
+        "taylor-2019": "Taylor (gate)",
+    }
+    rows = [
+        {"label": "L2 norm", "seconds": 0.002, "accuracy": 0.82, "spread": None, "share": 0.5},
+        {"label": "Random", "seconds": 0.001, "accuracy": 0.41, "spread": 0.093, "share": 0.5},
+    ]
+    return {
+        "reason": None,
+        "costs": [
+            {"images": n, "text": f"570 units × {n} examples, 16.7 billion multiply-adds, about {n // 64} s", "seconds": n / 64}
+            for n in (128, 256, 512, 1024)
+        ],
+        "agreement": {**where, "text": "1 is the oracle's own order, 0 is chance." if done else "",
+                      "figures": [{"name": n, "png": png, "alt": "Agreement"} for n in ("summary", "layers")] if done else []},
+        "race": {**where, "png": png, "alt": "A race", "rows": rows if done else [], "text": "Pruned by units." if done else ""},
+        "criteria": [{"name": name, "label": label} for name, label in names.items()],
+        "usual": ["l2", "apoz"], "most": 5,
+        "measures": [{"name": "sparsity", "label": "Sparsity", "help": "the same share of what can go"},
+                     {"name": "params", "label": "Parameters", "help": "the same number of parameters left"},
+                     {"name": "macs", "label": "FLOPs", "help": "the same number of multiply-adds left"}],
+        "help": "All layers, pruned by unit; chance takes part; 3 seeds; 1,000 test images each.",
+    }  # fmt: skip
+
+
 def controls(
     granularity: str = "weight", layer: str = "conv2", hostile: bool = False
 ) -> dict[str, Any]:
@@ -320,6 +366,7 @@ def scene(name: str = "usual") -> dict[str, Any]:
         "table": table(granularity), "curve": curve(granularity), "network": network(name == "hostile"),
         "weights": weights("conv2", granularity), "neurons": neurons(granularity), "unit": {},
         "redundancy": redundancy(), "layers_view": layers_view(), "fine_tune": fine_tune(),
+        "criteria_view": criteria_view(),
         "steps": {"applied": [], "can_apply": True, "can_undo": False, "can_reset": False,
                   "apply_text": "340,400 of 425,500 weights become zeros"},
         "problem": {}, "position": 0.8,
