@@ -8,6 +8,7 @@ residual network each block adds one layer to what the next one reads).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -174,11 +175,11 @@ def fold(drawing: Drawing, shut: Collection[str]) -> Folded:
 
 def _blocks(names: Sequence[str]) -> tuple[Block, ...]:
     """Return the modules that hold several layers, but not all, each set of layers once."""
+    around = {prefix for name in names for prefix in _prefixes(name)}
     inside: dict[str, list[str]] = {}
     for name in names:
         # a layer that holds others (attention with its output projection) lies in its own block
-        holds = any(other.startswith(f"{name}.") for other in names)
-        for prefix in _prefixes(name, whole=holds):
+        for prefix in _prefixes(name, whole=name in around):
             inside.setdefault(prefix, []).append(name)
     chains: dict[tuple[str, ...], list[str]] = {}
     for prefix in sorted(inside, key=lambda prefix: prefix.count(".")):
@@ -215,6 +216,8 @@ class _Pen:
         self.order = {name: index for index, name in enumerate(self.names)}
         self.nodes: list[Node] = []
         self.edges: list[tuple[int, int]] = []
+        # groups whose channels lie side by side in what a layer reads
+        self._read_groups = Counter(name for g in graph.groups.values() for name in g.consumers)
         self._of_layer: dict[int, int] = {}
         self._joins: dict[frozenset[int], int] = {}
         self._sets: list[frozenset[int]] = []
@@ -297,7 +300,7 @@ class _Pen:
             return Node(_KINDS.get(noun, "join"), "", self._block(place, whole=True), place, group)
         kind: Kind = "join"
         if len(groups) > 1 and reader < len(self.names):
-            kind = "concatenation" if self._reads_several(self.names[reader]) else "join"
+            kind = "concatenation" if self._read_groups[self.names[reader]] > 1 else "join"
         elif group is not None:
             ties = self.graph.groups[group].ties
             kind = "addition" if any(t.startswith("The addition") for t in ties) else "join"
@@ -311,15 +314,6 @@ class _Pen:
         """Whether nobody before `reader` reads a layer."""
         readers = self.graph.layers[self.names[index]].consumers
         return not any(index < self.order[name] < reader for name in readers)
-
-    def _reads_several(self, name: str) -> bool:
-        """Whether the columns of a layer's weight belong to several groups, lying side by side."""
-        weight = self.graph.layers[name].weight
-        found = sum(
-            any(m.tensor == weight and m.role == "consumer" for m in group.members)
-            for group in self.graph.groups.values()
-        )
-        return found > 1
 
     def _block(self, name: str, *, whole: bool = False) -> int | None:
         """Return the innermost block around a dotted name, itself included if `whole`."""

@@ -84,7 +84,7 @@ def explain_group(graph: ModelGraph, group: ChannelGroup) -> str:
         along.append(f"what {listed(readers)} {reads} of it")
     if along:
         parts.append(f"Each that leaves takes along {' and '.join(along)}.")
-    return " ".join(parts)
+    return " ".join([*parts, *_beside(graph, group)])
 
 
 def _shares(graph: ModelGraph, group: ChannelGroup) -> str:
@@ -108,6 +108,28 @@ def _shares(graph: ModelGraph, group: ChannelGroup) -> str:
     more = len(rest) - _TOLD
     told = [*rest[:_TOLD], *([f"{_count(more, 'more operator')} tie them."] if more > 0 else [])]
     return " ".join([sentence, *told])
+
+
+def _beside(graph: ModelGraph, group: ChannelGroup) -> list[str]:
+    """Say where others' channels lie beside these, in the order of a concatenation: no tie."""
+    for name in group.consumers:
+        weight = graph.layers[name].weight
+        own = [m for m in group.members if m.tensor == weight and m.role == "consumer"]
+        # -1: a column that reads somebody else
+        if all(bool((member.units >= 0).all()) for member in own):
+            continue
+        others = [
+            producer
+            for other in graph.groups.values()
+            if other is not group and name in other.consumers
+            for producer in other.producers
+        ]
+        if others:
+            return [
+                f"In what {_named(name)} reads, they lie beside those of {listed(others)}: a "
+                "concatenation, which ties nothing."
+            ]
+    return []
 
 
 def _because(ties: Iterable[str]) -> tuple[list[str], list[str]]:

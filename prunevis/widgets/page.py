@@ -42,9 +42,9 @@ Slices (Python → browser)
     again: [[from, to]], blocks: [{name, parent: index | -1}], shut: [name],
     groups: [{text, stays}], other_macs, unreached: [name]}``. `what` is a layer's kind and kernel,
     the input's shape or the number of outputs; `place` the module that a join stands in; `text`
-    says why the channels of a group leave together, with names in backticks, `stays` whether they
-    may not leave; `shut` are the blocks that are folded at first. Folding concerns only the
-    browser. Sent when its tab is opened.
+    says why the channels of a group leave together, with names in backticks, those of layers as @
+    and the index of their node, `stays` whether they may not leave; `shut` are the blocks that are
+    folded at first. Folding concerns only the browser. Sent when its tab is opened.
 ``weights``
     ``{key, layer, reason, edges: [B + 1], counts: [B], original: [B] | null, cut: bytes, K,
     threshold: [K of number | null] | null, removed: [K], total, summary}``; `cut` is uint32

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import torch
@@ -34,7 +35,7 @@ def test_a_residual_network_by_hand(residual):
     assert found["macs"] == [0, 54 * 36, 270 * 36, 270 * 36, 0, 24, 0]
     # the addition is of the channels that it adds
     assert found["group"] == [-1, 0, 1, 0, 0, 2, -1]
-    assert found["groups"][0]["text"].startswith("`stem` and `conv2` share 6 channels because of")
+    assert found["groups"][0]["text"].startswith("`@1` and `@3` share 6 channels because of")
     assert [group["stays"] for group in found["groups"]] == [False, False, True]
     assert (found["other_macs"], found["unreached"], found["blocks"]) == (0, [], [])
 
@@ -76,7 +77,9 @@ def test_resnet50_is_folded_and_small(resnet50):
     view = fold(prunevis.graph.drawing.draw(resnet50), found["shut"])
     assert len(view.parts) == 20
     assert view.edges == tuple((i, i + 1) for i in range(19))
-    assert "`conv1`" not in found["groups"][found["group"][2]]["text"]
+    # names of layers cost a few letters each
+    assert re.match(r"`@\d+` has 64 channels", found["groups"][found["group"][3]]["text"])
+    assert found["name"][3] == "layer1.0.conv1"
 
 
 def test_it_is_made_when_its_tab_is_opened(visit, residual, residual_data):

@@ -113,6 +113,20 @@ def test_operators_without_a_phrase_are_told_whole():
     assert all(tie in text for tie in told[:2])
 
 
+def test_what_is_concatenated_is_not_tied():
+    def forward(net, x):
+        x = torch.cat([net.one(x), net.two(x), net.three(x)], 1)
+        return net.fc(x.mean((2, 3)))
+
+    branches = {name: conv(3, 4, 1) for name in ("one", "two", "three")}
+    net = Net(forward, **branches, fc=nn.Linear(12, 2))
+    assert explained(net, "two") == (
+        "`two` has 4 channels of its own: no other layer loses one with it. "
+        "Each that leaves takes along what `fc` reads of it. In what `fc` reads, they lie beside "
+        "those of `one` and `three`: a concatenation, which ties nothing."
+    )
+
+
 def test_what_may_not_leave_says_why():
     def forward(net, x):
         return net.fc(torch.cumsum(net.stem(x), 1).mean((2, 3)))

@@ -219,14 +219,19 @@ def test_folding_is_pythons_folding(open_page: Open, resnet18: Any) -> None:
     same(shut := shut | {"layer2"})
     assert page.evaluate("document.activeElement.dataset.name") == "layer2"
     assert marked(page, "current") == ["layer2"]
-    page.locator("[data-testid=fold][data-name='layer1.0']").click()
-    same(shut | {"layer1.0"})
+    # by keyboard: the fold of a block comes before its first box
+    node(page, "layer1.0.conv1").focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    same(shut := shut | {"layer1.0"})
+    assert page.evaluate("document.activeElement.dataset.name") == "layer1.0"
     part(page, "unfold-all").click()
     same(set())
     assert len(names(page)) == 21
     part(page, "fold-again").click()
     same(set(drawing.shut))
     assert part(page, "fold-again").is_hidden()
+    assert page.locator("[data-testid=stage] [tabindex='0']").count() == 1
     # nobody but the browser is concerned
     assert "fold" not in {message["action"] for message in page.evaluate("window.model.sent")}
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any
 
-from prunevis.graph.drawing import draw
+from prunevis.graph.drawing import Drawing, draw
 from prunevis.graph.explain import explain_coupling
 from prunevis.graph.layers import LayerInfo, ModelGraph
 from prunevis.session.state import Session
+
+_NAME = re.compile(r"`([^`]*)`")
 
 
 def network(session: Session) -> dict[str, Any]:
@@ -20,6 +24,7 @@ def drawn(graph: ModelGraph) -> dict[str, Any]:
     """Return a network's drawing as columns: large networks have hundreds of nodes."""
     drawing = draw(graph)
     layers = [graph.layers.get(node.name) for node in drawing.nodes]
+    short = _by_node(drawing)
     groups: dict[str, int] = {}
     texts: list[dict[str, Any]] = []
     for name, layer in graph.layers.items():
@@ -31,7 +36,7 @@ def drawn(graph: ModelGraph) -> dict[str, Any]:
         group = graph.groups.get(layer.group or "")
         texts.append(
             {
-                "text": explain_coupling(graph, name),
+                "text": _NAME.sub(short, explain_coupling(graph, name)),
                 "stays": group is None or group.reason is not None,
             }
         )
@@ -65,6 +70,12 @@ def drawn(graph: ModelGraph) -> dict[str, Any]:
         "other_macs": graph.other_macs,
         "unreached": list(graph.untraced),
     }
+
+
+def _by_node(drawing: Drawing) -> Callable[[re.Match[str]], str]:
+    """Return what puts the number of its node for a layer's name, which may be long."""
+    number = {node.name: index for index, node in enumerate(drawing.nodes) if node.name}
+    return lambda found: f"`@{number[found[1]]}`" if found[1] in number else found[0]
 
 
 def _what(layer: LayerInfo) -> str:

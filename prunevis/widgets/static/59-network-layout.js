@@ -101,7 +101,7 @@ function layoutNetwork(drawing, shut, view, sizes, room, wide, unframed = new Se
       const row = places[piece.row];
       const [x0, y0] = shift(turn(put(piece.left, piece.low, row)));
       const [x1, y1] = shift(turn(put(piece.right, piece.high, row)));
-      return { name: frame.name, level: frame.level, first: i === 0, x: x0 - pad(frame), y: y0 - piece.head,
+      return { name: frame.name, part: frame.parts[0], level: frame.level, first: i === 0, x: x0 - pad(frame), y: y0 - piece.head,
         w: x1 - x0 + 2 * pad(frame), h: y1 - y0 + piece.head + pad(frame) };
     })),
   };

@@ -98,8 +98,8 @@ function networkSign(fact) {
     h("span", null, fact.kind), h("span", { class: "pv-quiet" }, fact.what.replaceAll(" ", "")));
 }
 
-/** The share of a part that goes: of its weights, or of its units; null if none of it can. */
-function shareOf(fact, at, off) {
+/** The share of a part that goes: of its weights, or of its units; null if none of it may. */
+function shareOf(fact, at, stays) {
   const removed = (at.table && at.table.layers) || {};
   const key = at.byUnit ? "units" : "weights";
   let gone = 0;
@@ -112,8 +112,13 @@ function shareOf(fact, at, off) {
     any = true;
     gone += layer[key] * shares[at.k];
   }
-  return any ? gone / Math.max(1, all) : off ? null : 0;
+  return any ? gone / Math.max(1, all) : stays ? null : 0;
 }
 
-/** Text with names in backticks as nodes, the names set off. */
-const withNames = (text) => String(text || "").split(/`([^`]*)`/).map((part, i) => (i % 2 ? h("b", null, part) : part));
+/** Text with names in backticks, or @ and a node's index, as nodes; the names set off. */
+const withNames = (text, nodes) =>
+  String(text || "").split(/`([^`]*)`/).map((part, i) => {
+    if (i % 2 === 0) return part;
+    const node = /^@\d+$/.test(part) ? nodes[part.slice(1)] : null;
+    return h("b", null, node ? node.name : part);
+  });

@@ -32,9 +32,9 @@ function networkPanel(root, bus) {
   let width = 0;
   let facts = [];
   let cards = []; // [{root, move, fact, p}]
+  let stops = []; // what the arrow keys go to, in the order of the flow: [{root, name, x, y}]
   let nodes = []; // by part
-  let places = [];
-  let here = 0; // index into cards: the one that Tab reaches
+  let here = 0; // index into stops: the one that Tab reaches
   let fresh = true; // nobody has moved about in it yet
   let pointed = null; // part under the pointer or the focus
 
@@ -50,8 +50,8 @@ function networkPanel(root, bus) {
     shut = next;
     redraw();
     if (wanted === null && !held) return;
-    const card = cards.find(({ fact }) => fact.name === wanted || fact.name.startsWith(`${wanted}.`));
-    focusOn(card ? cards.indexOf(card) : 0);
+    // The folded block itself, or the first box in the one that was opened.
+    focusOn(Math.max(0, stops.findIndex(({ name, folds }) => !folds && (name === wanted || name.startsWith(`${wanted}.`)))));
   }
 
   function redraw() {
@@ -69,31 +69,30 @@ function networkPanel(root, bus) {
     facts = partFacts(drawing, view);
     const wide = width >= WIDE_FROM;
     const plan = layoutNetwork(drawing, shut, view, facts.map(sizeOfPart), width, wide);
-    places = plan.places;
     setAttr(svg, "width", Math.ceil(plan.width));
     setAttr(svg, "height", Math.ceil(plan.height));
     stage.style.width = `${Math.ceil(plan.width)}px`;
     stage.style.height = `${Math.ceil(plan.height)}px`;
     svg.replaceChildren(...plan.paths.map((points, e) => s("g", { "data-edge": view.edges[e].join(" ") },
       s("path", { d: roundPath(points) }), s("path", { class: "pv-arrow", d: arrowAt(points) }))));
-    const framed = plan.frames.map((frame) => h("div", { class: "pv-frame", "data-level": frame.level, style: placeStyle(frame) },
-      frame.first ? h("button", { type: "button", class: "pv-frame-fold", "data-testid": "fold", "data-name": frame.name, title: `Fold ${frame.name}`,
-        onclick: () => refold(new Set([...shut, frame.name]), frame.name) },
-        h("span", { class: "pv-sr" }, "Fold "), shortName(frame.name, Math.max(8, Math.floor(frame.w / 8))), h("span", { "aria-hidden": "true" }, " −")) : null));
+    const heads = new Map(); // part -> buttons that fold the blocks that begin with it
+    const framed = plan.frames.map((frame) => {
+      const fold = frame.first ? foldButton(frame) : null;
+      if (fold) heads.set(frame.part, [...(heads.get(frame.part) || []), { root: fold, name: frame.name, folds: true, x: frame.x, y: frame.y }]);
+      return h("div", { class: "pv-frame", "data-level": frame.level, style: placeStyle(frame) }, fold);
+    });
     cards = [];
+    stops = [];
     nodes = facts.map((fact, p) => {
-      const size = places[p];
+      const size = plan.places[p];
       let node;
       if (fact.layers.length) {
         const card = networkCard(drawing, fact);
         node = card.root;
-        const n = cards.push({ ...card, fact, p }) - 1;
-        node.addEventListener("click", () => choose(n));
-        node.addEventListener("focus", () => {
-          here = n;
-          tabStops();
-          point(p);
-        });
+        cards.push({ ...card, fact, p });
+        stops.push(...(heads.get(p) || []), { root: node, name: fact.name, folds: false, x: size.x, y: size.y });
+        node.addEventListener("click", () => choose(fact, p));
+        node.addEventListener("focus", () => point(p));
         node.addEventListener("blur", () => point(null));
         setAttr(node, "aria-describedby", caption.id);
       } else node = networkSign(fact);
@@ -103,8 +102,12 @@ function networkPanel(root, bus) {
       return node;
     });
     pointed = null;
-    here = Math.min(here, cards.length - 1);
-    stage.replaceChildren(...framed.filter((_, i) => plan.frames[i]), svg, ...nodes);
+    here = Math.min(here, stops.length - 1);
+    stops.forEach(({ root: node }, n) => node.addEventListener("focus", () => {
+      here = n;
+      tabStops();
+    }));
+    stage.replaceChildren(...framed, svg, ...nodes);
     setAttr(stage, "aria-label", `The network, ${plural(cards.length, "box", "boxes")}. Arrow keys go from box to box.`);
     setHidden(unfold, !shut.size);
     const whole = drawing.nodes.length <= MOST_PARTS;
@@ -114,10 +117,10 @@ function networkPanel(root, bus) {
     setHidden(again, first.size === shut.size && drawing.shut.every((name) => shut.has(name)));
     tell();
     mark();
-    const current = cards.findIndex(({ p }) => nodes[p].hasAttribute("data-current"));
+    const current = stops.findIndex(({ root: node }) => node.hasAttribute("data-current"));
     if (fresh && current >= 0) {
       here = current;
-      const { x, y } = places[cards[current].p];
+      const { x, y } = stops[current];
       box.scrollTo({ left: x - box.clientWidth / 2, top: y - box.clientHeight / 2 });
     }
     fresh = false;
@@ -133,16 +136,20 @@ function networkPanel(root, bus) {
     setText(summary, `${plural(layers.length, "layer")}; ${ties ? `${plural(ties, "set")} of layers ${ties === 1 ? "has" : "have"} channels that leave together.` : "no layer shares its channels with another."}${other}${idle}`);
   }
 
-  const tabStops = () => cards.forEach(({ root: node }, n) => setAttr(node, "tabindex", n === here ? 0 : -1));
+  const foldButton = (frame) =>
+    h("button", { type: "button", class: "pv-frame-fold", "data-testid": "fold", "data-name": frame.name, title: `Fold ${frame.name}`,
+      onclick: () => refold(new Set([...shut, frame.name]), frame.name) },
+      unheard("Fold "), shortName(frame.name, Math.max(8, Math.floor(frame.w / 8))), h("span", { "aria-hidden": "true" }, " −"));
+
+  const tabStops = () => stops.forEach(({ root: node }, n) => setAttr(node, "tabindex", n === here ? 0 : -1));
 
   function focusOn(n) {
-    if (!cards[n]) return;
-    cards[n].root.focus({ preventScroll: true });
-    cards[n].root.scrollIntoView({ block: "nearest", inline: "nearest" });
+    if (!stops[n]) return;
+    stops[n].root.focus({ preventScroll: true });
+    stops[n].root.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
-  function choose(n) {
-    const { fact, p } = cards[n];
+  function choose(fact, p) {
     if (fact.folded) refold(new Set([...shut].filter((name) => name !== fact.name)), fact.name);
     else {
       bus.send("layer", { name: fact.name });
@@ -152,11 +159,11 @@ function networkPanel(root, bus) {
 
   stage.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const now = cards.findIndex(({ root: node }) => node === event.target);
+    const now = stops.findIndex(({ root: node }) => node === event.target);
     if (now < 0) return;
     const wide = width >= WIDE_FROM;
     const along = wide ? { ArrowRight: 1, ArrowLeft: -1 } : { ArrowDown: 1, ArrowUp: -1 };
-    let to = { Home: 0, End: cards.length - 1 }[event.key];
+    let to = { Home: 0, End: stops.length - 1 }[event.key];
     if (along[event.key]) to = now + along[event.key];
     else if (event.key.startsWith("Arrow")) to = beside(now, event.key);
     if (to === undefined) return;
@@ -164,15 +171,15 @@ function networkPanel(root, bus) {
     focusOn(to);
   });
 
-  /** The nearest card in a direction, straight ahead before aslant. */
+  /** The nearest stop in a direction, straight ahead before aslant. */
   function beside(now, arrow) {
-    const from = places[cards[now].p];
+    const from = stops[now];
     const [dx, dy] = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[arrow];
     let best = undefined;
     let least = Infinity;
-    cards.forEach(({ p }, n) => {
-      const x = places[p].x - from.x;
-      const y = places[p].y - from.y;
+    stops.forEach((stop, n) => {
+      const x = stop.x - from.x;
+      const y = stop.y - from.y;
       const ahead = x * dx + y * dy;
       if (n === now || ahead < 8) return;
       const cost = ahead + 2 * Math.abs(x * dy + y * dx);
@@ -206,8 +213,9 @@ function networkPanel(root, bus) {
       setAttr(nodes[q], "data-current", q === current);
       if (!other.layers.length) return;
       const off = other.layers.every((layer) => rows.has(layer.name) && rows.get(layer.name).disabled);
-      other.off = off;
       setAttr(nodes[q], "data-off", off);
+      other.stays = other.layers.every(({ name }) => rows.has(name) && (rows.get(name).disabled || !rows.get(name).ticked));
+      setAttr(nodes[q], "data-stays", other.stays);
       if (!other.folded) setAttr(nodes[q], "aria-pressed", q === current ? "true" : "false");
       else setAttr(nodes[q], "aria-expanded", "false");
     });
@@ -215,7 +223,7 @@ function networkPanel(root, bus) {
   }
 
   function move(at) {
-    for (const { fact, move: moved } of cards) moved(shareOf(fact, at, fact.off));
+    for (const { fact, move: moved } of cards) moved(shareOf(fact, at, fact.stays));
   }
 
   watchSize(bus, box, (w) => {
@@ -282,20 +290,22 @@ function networkCaption(bus) {
       const empty = !fact || (!fact.layers.length && !fact.groups.length);
       const about = empty ? [] : fact.folded ? fact.ties.slice(0, 2) : fact.groups;
       const row = fact && !fact.folded && rows.get(fact.name);
+      const plainly = (sentences) => sentences.replace(/`(?:@(\d+)|([^`]*))`/g, (_, i, name) => (i ? drawing.nodes[i].name : name));
       const own = fact && fact.folded && !fact.ties.length
         ? "No channel in it leaves together with one outside. Open it to see its layers." : "";
       const more = fact && fact.folded && fact.ties.length > 2 ? ` It has ${fact.ties.length - 2} more ties to other layers.` : "";
       const words = empty ? "Point at a layer, or go to it by keyboard, to see which others leave with it and why."
         : about.map((g) => drawing.groups[g].text).join(" ") + own + more;
-      const why = row && row.disabled && !words.replaceAll("`", "").includes(row.disabled.slice(0, 60)) ? row.disabled
+      const why = row && row.disabled && !plainly(words).includes(row.disabled.slice(0, 60)) ? row.disabled
         : !byUnit && !empty ? "This counts when whole units leave (Remove: Units); single weights become zeros wherever they are." : "";
       const name = empty ? "" : fact.name || (JOINS[fact.kind] ? JOINS[fact.kind][1].split(":")[0] + (fact.place ? ` in ${fact.place}` : "") : "");
       const state = JSON.stringify([name, words, why, empty || !row]);
       if (state === last) return;
       last = state;
       setText(title, name);
+      setHidden(title, !name);
       setHidden(links, empty || !row);
-      text.replaceChildren(...withNames(words));
+      text.replaceChildren(...withNames(words, drawing.nodes));
       setText(reason, why);
     },
   };
