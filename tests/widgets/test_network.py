@@ -278,6 +278,20 @@ def test_boxes_do_not_overlap_and_the_page_does_not_scroll_sideways(
             )
 
 
+def test_long_names_are_broken(open_page: Open) -> None:
+    name = "backbone_" * 9
+    slices_ = scene()
+    slices_["network"]["name"][2] = slices_["controls"]["layers"][1]["name"] = name
+    slices_["network"]["groups"][1]["text"] = f"`@2` and `{name}` share 50 channels."
+    slices_["controls"]["layer"] = name
+    page = opened(open_page, slices_, width=390)
+    assert part(page, "network-caption").get_by_role("heading").inner_text() == name
+    assert part(page, "network-caption").inner_text().count(name) == 3
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    box = node(page, name).bounding_box()
+    assert box["width"] == 134
+
+
 def test_it_waits_it_is_empty_and_it_fails_in_words(open_page: Open) -> None:
     page = open_page(network={})
     part(page, "tab-network").click()
