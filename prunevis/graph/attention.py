@@ -46,12 +46,13 @@ class NarrowAttention(nn.MultiheadAttention):
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """Return what `nn.MultiheadAttention` returns, with the same arguments."""
+        alone = query is key and key is value
         batched = query.dim() == 3
         if not batched:
             query, key, value = (one.unsqueeze(0) for one in (query, key, value))
         elif not self.batch_first:
             query, key, value = (one.transpose(0, 1) for one in (query, key, value))
-        q, k, v = self._projected(query, key, value)
+        q, k, v = self._projected(query, key, value, alone)
         heads = self.num_heads
         q, k, v = (one.unflatten(-1, (heads, -1)).transpose(1, 2) for one in (q, k, v))
         mask = self._mask(q, k, key_padding_mask, attn_mask, is_causal and attn_mask is None)
@@ -70,14 +71,21 @@ class NarrowAttention(nn.MultiheadAttention):
             return result.squeeze(0), None if weights is None else weights.squeeze(0)
         return result if self.batch_first else result.transpose(0, 1), weights
 
-    def _projected(self, *sources: Tensor) -> list[Tensor]:
-        """Return query, key and value behind their projections and what is appended to them."""
-        if self.in_proj_weight is not None:
-            weights = self.in_proj_weight.chunk(3)
+    def _projected(self, query: Tensor, key: Tensor, value: Tensor, alone: bool) -> list[Tensor]:
+        """Return query, key and value behind their projections and what is appended to them.
+
+        `alone` says that all three are one tensor: then one product with the whole weight will do.
+        """
+        found: list[Tensor]
+        if self.in_proj_weight is not None and alone:
+            found = [*F.linear(query, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)]
         else:
-            weights = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
-        biases: Any = (None,) * 3 if self.in_proj_bias is None else self.in_proj_bias.chunk(3)
-        found = [F.linear(*one) for one in zip(sources, weights, biases, strict=True)]
+            weights: Any = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
+            if self.in_proj_weight is not None:
+                weights = self.in_proj_weight.chunk(3)
+            biases: Any = (None,) * 3 if self.in_proj_bias is None else self.in_proj_bias.chunk(3)
+            sources = (query, key, value)
+            found = [F.linear(*one) for one in zip(sources, weights, biases, strict=True)]
         for k, extra in ((1, self.bias_k), (2, self.bias_v)):
             if extra is not None:
                 found[k] = torch.cat([found[k], extra.expand(len(found[k]), -1, -1)], dim=1)

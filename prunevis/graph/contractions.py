@@ -287,10 +287,11 @@ def _role(call: Call, owner: Owner, role: str) -> None:
 def _count(call: Call, draft: LayerDraft, source: Value, positions: int) -> None:
     """Add output positions; what does not depend on the input is computed once for a batch.
 
-    A constant (the first state of a recurrent network) depends on it by its size.
+    What a forward makes in the size of the batch (the first state of a recurrent network, an
+    encoding of positions) depends on it too.
     """
     batch = call.recorder.batch
-    batched = source.batched or (source.uniform and source.shape[0] == batch)
+    batched = source.batched or (source.tensor is None and source.shape[0] == batch)
     draft.positions += positions // batch if batched else positions
 
 

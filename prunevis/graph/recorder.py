@@ -336,9 +336,14 @@ class Recorder(TorchDispatchMode):
     def _count_other(self, call: Call, result: Any) -> None:
         """Add the multiply-adds of an operator that is no layer."""
         count = flop_registry.get(call.func.overloadpacket)
-        if count is None:
+        if count is not None:
+            macs = int(count(*call.args, **call.kwargs, out_val=result)) // 2
+        elif "query" in {argument.name for argument in call.func._schema.arguments}:
+            # PyTorch's counter knows the fused attention of the GPU and not that of the processor
+            query, key, value = (call.arg(name).shape for name in ("query", "key", "value"))
+            macs = query.numel() * key[-2] + query[:-1].numel() * value[-2:].numel()
+        else:
             return
-        macs = int(count(*call.args, **call.kwargs, out_val=result)) // 2
         batched = any(value.batched for value in call.inputs)
         self.other_macs += macs // self.batch if batched else macs
 

@@ -5,6 +5,7 @@ Units move with their positions: a concatenation puts atoms one after the other.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -226,9 +227,65 @@ def channel_shuffle(call: Call) -> Axes:
 
 
 def index(call: Call) -> Axes:
-    """Indexing by tensors: only tensors whose axes are not followed pass."""
-    call.block_all("picks positions by number.")
-    return (None,) * call.results[0].dim()
+    """Indexing by tensors: the axes that are picked from end, all others pass."""
+    call.kind = "part"
+    value = call.inputs[0]
+    indices = [*call.arg("indices")]
+    indices += [None] * (len(value.shape) - len(indices))
+    picked = [axis for axis, one in enumerate(indices) if one is not None]
+    for axis in picked:
+        call.block(value.axes[axis], "picks positions by number.")
+    new = call.results[0].dim() - (len(value.shape) - len(picked))
+    together = picked == list(range(picked[0], picked[0] + len(picked)))
+    # indices that lie apart put what they pick on the first axes
+    place = picked[0] if together else 0
+    rest = [ids for axis, ids in enumerate(value.axes) if axis not in picked]
+    return (*rest[:place], *(None,) * new, *rest[place:])
+
+
+def unfold(call: Call) -> Axes:
+    """Cut one axis into windows, whose positions lie on a new last axis."""
+    call.kind = "part"
+    axes = list(call.inputs[0].axes)
+    dim = call.arg("dimension") % max(1, len(axes))
+    call.block(axes[dim], "cuts windows out of the units.")
+    axes[dim] = None
+    return (*axes, None)
+
+
+def im2col(call: Call) -> Axes:
+    """``(C, H, W)`` to ``(C × kernel, windows)``."""
+    *lead, ids, _, _ = call.inputs[0].axes
+    count = math.prod(call.arg("kernel_size"))
+    return (*lead, None if ids is None else np.repeat(ids, count), None)
+
+
+def col2im(call: Call) -> Axes:
+    """``(C × kernel, windows)`` to ``(C, H, W)``: the sum of what lies in all windows."""
+    *lead, ids, _ = call.inputs[0].axes
+    if ids is not None:
+        count = math.prod(call.arg("kernel_size"))
+        rows = ids.reshape(-1, count)
+        sentence = f"{call.here} makes each channel from {count} units."
+        for column in range(1, count):
+            call.atoms.tie(rows[:, 0], rows[:, column], sentence)
+        ids = rows[:, 0].copy()
+    return (*lead, ids, None, None)
+
+
+def grid_sample(call: Call) -> Axes:
+    """Sample places of ``(N, C, H, W)`` by coordinates; the channels pass."""
+    value = call.value(call.arg("input"))
+    return (*value.axes[:2], *(None,) * (len(value.shape) - 2))
+
+
+def index_select(call: Call) -> Axes:
+    """Picking positions of one axis by number; all others pass."""
+    call.kind = "part"
+    value = call.inputs[0]
+    dim = call.arg("dim") % max(1, len(value.shape))
+    call.block(value.axes[dim], "picks positions by number.")
+    return (*value.axes[:dim], None, *value.axes[dim + 1 :])
 
 
 RULES: dict[str, Rule] = {
@@ -249,4 +306,10 @@ RULES: dict[str, Rule] = {
     "channel_shuffle": channel_shuffle,
     "native_channel_shuffle": channel_shuffle,
     "index": index,
+    "index_select": index_select,
+    "unfold": unfold,
+    "im2col": im2col,
+    "col2im": col2im,
+    "grid_sampler_2d": grid_sample,
+    "grid_sampler_3d": grid_sample,
 }

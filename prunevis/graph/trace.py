@@ -80,8 +80,10 @@ def trace(
     """
     check_model(model)
     example = Example.first_of(example_input, batch_axis)
-    with torch.no_grad(), untouched(model):
-        recorder, outputs, trial = _record(model, example)
+    with torch.no_grad():
+        # what a forward keeps on its modules is gone before a smaller copy is made
+        with untouched(model):
+            recorder, outputs, trial = _record(model, example)
         resolve(recorder.atoms, attention)
         coupling, sizes = trial.settle()
     return _graph(model, recorder, outputs, example, coupling, sizes)
@@ -248,7 +250,10 @@ def _graph(
             activation=draft.activation,
             is_output=group.is_output if group else draft.is_output,
             reason=group.reason if group else "Its units are not followed.",
-            weight_reason=draft.weight_reason,
+            weight_reason=draft.weight_reason
+            or (
+                None if weight.is_parameter else f"`{draft.weight}` is a buffer: it is not learned."
+            ),
         )
     shape = tuple(example.first.shape)
     last = outputs[0].shape
@@ -275,7 +280,8 @@ def _graph(
 def _untraced(model: nn.Module, used: set[str]) -> Iterator[str]:
     """Yield the names of layers whose weight is not among those that a forward multiplied by."""
     known = dict(model.named_parameters(remove_duplicate=False))
-    reached = {id(known[name]) for name in used}
+    # a weight may be a buffer, which no layer of PyTorch's own has
+    reached = {id(known[name]) for name in used if name in known}
     for name, module in model.named_modules():
         weight = getattr(module, "weight", None)
         if isinstance(module, LAYER_TYPES) and id(weight) not in reached:

@@ -26,15 +26,19 @@ from prunevis.graph.atoms import Ids
 from prunevis.graph.calls import counts, decompose, numbers_in, place_of
 from prunevis.graph.coupling import Coupling, find_groups
 from prunevis.graph.layers import FittedSize
-from prunevis.graph.operators import MOVES
+from prunevis.graph.operators import MOVES, SAME
 from prunevis.graph.recorder import Call, Recorder
 from prunevis.graph.shrinking import positions_kept, shrunk
+from prunevis.graph.state import untouched
 
 #: Runs at most, whatever still fails then is refused without another try.
 MOST_RUNS = 40
 
 #: Attributes of one class that are tried together at most.
 MOST_ATTRIBUTES = 5
+
+#: Copies: they may come more or less often, as the layout of the tensors asks for.
+_COPIES = SAME | {"contiguous", "copy", "empty", "empty_like", "new_empty", "empty_strided"}
 
 #: Of the results of a call; None where it does not matter.
 Shapes = list[tuple[int, ...] | None]
@@ -43,7 +47,7 @@ Shapes = list[tuple[int, ...] | None]
 class _Follower(TorchDispatchMode):
     """Hold every result against the shape that it should have, and stop at the first other one.
 
-    Views and copies may come more or less often, as the layout of the tensors asks for.
+    Copies are left out, and views may come more or less often.
 
     Parameters
     ----------
@@ -77,7 +81,7 @@ class _Follower(TorchDispatchMode):
             return decomposed
         if not counts(func) or (self.hidden and place_of(self.modules) in self.hidden):
             return func(*args, **kwargs)
-        if not self._align(func):
+        if _plain(func) in _COPIES or not self._align(func):
             return func(*args, **kwargs)
         result = func(*args, **kwargs)
         call, shapes = self.expected[self.count]
@@ -94,7 +98,7 @@ class _Follower(TorchDispatchMode):
         return result
 
     def _align(self, func: Any) -> bool:
-        """Go on to the expected call that `func` is; False for a view or copy that is one more."""
+        """Go on to the expected call that `func` is; False for a view that is one more."""
         name = _plain(func)
         while self.count < len(self.expected):
             wanted = _plain(self.expected[self.count][0].func)
@@ -112,7 +116,7 @@ class _Follower(TorchDispatchMode):
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left but views and copies."""
+        """Whether nothing is left but views."""
         return all(_plain(call.func) in MOVES for call, _ in self.expected[self.count :])
 
 
@@ -201,7 +205,11 @@ class Trial:
         if not kept:
             return None
         hidden = self._hidden(leaves)
-        calls = (call for call in self.recorder.calls if call.place not in hidden)
+        calls = (
+            call
+            for call in self.recorder.calls
+            if call.place not in hidden and _plain(call.func) not in _COPIES
+        )
         expected = [(call, _shapes(call, leaves)) for call in calls]
         shapes = {name: list(tensor.shape) for name, tensor in self.state.items()}
         changed = set()
@@ -219,7 +227,8 @@ class Trial:
         modules = {id(m): name for name, m in reversed(list(smaller.named_modules()))}
         follower = _Follower(expected, modules, hidden)
         try:
-            self.run(smaller, follower)
+            with untouched(smaller):
+                self.run(smaller, follower)
         except Exception as error:  # whatever a forward raises, it does not run with these sizes
             ran, self._counts = False, isinstance(error, _OtherNumberError)
         else:
@@ -246,15 +255,34 @@ class Trial:
         return frozenset(found)
 
     def _options(self, failed: Call) -> Iterator[set[str]]:
-        """Yield sets of attributes of the class in which a call failed, to be changed together."""
+        """Yield sets of attributes of the class in which a call failed, to be changed together.
+
+        A number that counts only what leaves follows in any case. One that may as well count what
+        stays (48 channels beside 4 heads of 12) does so only where it must.
+        """
         _, leaves = self._leaving()
         arrays = self._arrays(failed.place, leaves)
+        whole = self._whole(failed.place, leaves)
         module = self.model.get_submodule(failed.place)
-        able = [name for name, size in _numbers(module) if size in arrays][:MOST_ATTRIBUTES]
-        for count in (len(able), *range(1, len(able))):
-            for chosen in itertools.combinations(able, count):
-                if chosen:
-                    yield set(chosen)
+        able = [(name, size) for name, size in _numbers(module) if size in arrays]
+        sure = [name for name, size in able if size not in whole]
+        open_ = [name for name, size in able if size in whole]
+        for first, second in ((sure, open_), ([], [*sure, *open_])):
+            second = second[:MOST_ATTRIBUTES]
+            for count in range(0 if first else 1, len(second) + 1):
+                for chosen in itertools.combinations(second, count):
+                    yield {*first, *chosen}
+
+    def _whole(self, place: str, leaves: np.ndarray) -> set[int]:
+        """Return the lengths of axes of results in a module that lose nothing."""
+        return {
+            size
+            for call in self.recorder.calls
+            if call.place == place
+            for value in (*call.inputs, *call.outputs)
+            for ids, size in zip(value.axes, value.shape, strict=True)
+            if ids is None or not leaves[ids].any()
+        }
 
     def _arrays(self, place: str, leaves: np.ndarray | None = None) -> dict[int, Ids]:
         """Return axes of results in a module, by length: those that lose units where they can."""
@@ -287,23 +315,38 @@ class Trial:
     def _refuse(self, failed: Call) -> None:
         """Block what leaves through a call, and through every call from the same line of code."""
         _, leaves = self._leaving()
+        same = [
+            call
+            for call in self.recorder.calls
+            if call is failed or (call.site is not None and call.site == failed.site)
+        ]
         blocked = False
-        for call in self.recorder.calls:
-            if call is failed or (call.site is not None and call.site == failed.site):
-                reason = f"{call.here} uses a size that is hard-coded there: with one unit less it "
-                reason += "does not run, or gives another shape."
-                if self._counts:
-                    reason = f"{call.here} computes with the number of units, so each counts."
-                for value in (*call.inputs, *call.outputs):
-                    for ids in value.axes:
-                        if ids is not None and leaves[ids].any():
-                            self.recorder.atoms.block(ids, reason)
-                            blocked = True
-        if not blocked:
-            # it fails where no unit passes, for instance where a forward counts its channels
-            reason = f"Its forward does not run with one unit less; it fails at {failed.here}."
-            everything = np.flatnonzero(leaves)
-            self.recorder.atoms.block(everything, reason)
+        for call in same:
+            reason = f"{call.here} uses a size that is hard-coded there: with one unit less it "
+            reason += "does not run, or gives another shape."
+            if self._counts:
+                reason = f"{call.here} computes with the number of units, so each counts."
+            blocked |= self._block([call], leaves, reason)
+        if blocked:
+            return
+        # it fails where no unit passes, for instance where a forward counts its channels
+        reason = f"Its forward does not run with one unit less; it fails at {failed.here}."
+        around = [call for call in self.recorder.calls if call.place == failed.place]
+        if not self._block(around, leaves, reason):
+            self.recorder.atoms.block(np.flatnonzero(leaves), reason)
+
+    def _block(self, calls: list[Call], leaves: np.ndarray, reason: str) -> bool:
+        """Block what leaves through `calls`; return whether anything does."""
+        found = [
+            ids
+            for call in calls
+            for value in (*call.inputs, *call.outputs)
+            for ids in value.axes
+            if ids is not None and leaves[ids].any()
+        ]
+        for ids in found:
+            self.recorder.atoms.block(ids, reason)
+        return bool(found)
 
 
 def _numbers(module: nn.Module) -> list[tuple[str, int]]:
