@@ -23,10 +23,10 @@ def convolution(call: Call) -> Axes:
         call.block(ids, "convolves along the units, so neighbours matter.")
     into, out = (0, 1) if transposed else (1, 0)
     channels = source.axes[1]
-    draft = _layer(call, weight, into, out, value_axis=1)
+    draft = layer_of(call, weight, into, out, value_axis=1)
     out_ids = weight.axes[out]
     if groups == 1:
-        _read(call, channels, weight.axes[into])
+        read_units(call, channels, weight.axes[into])
     elif weight.shape[1] == 1 and groups == source.shape[1]:
         out_ids = _depthwise(call, source, weight)
     else:
@@ -36,8 +36,8 @@ def convolution(call: Call) -> Axes:
     if draft is not None:
         result = call.results[0]
         counted = call.arg("input") if transposed else result
-        _count(call, draft, source, counted.numel() // counted.shape[1])
-        _units(draft, out_ids)
+        count_macs(call, draft, source, counted.numel() // counted.shape[1])
+        note_units(draft, out_ids)
     return (None, out_ids, *(None,) * (len(source.shape) - 2))
 
 
@@ -65,7 +65,7 @@ def _depthwise(call: Call, source: Value, weight: Value) -> Ids | None:
     return own
 
 
-def _units(draft: LayerDraft, ids: Ids | None) -> None:
+def note_units(draft: LayerDraft, ids: Ids | None) -> None:
     """Note the atoms of a layer's units at its first call."""
     if draft.units is None:
         draft.units = ids
@@ -84,7 +84,7 @@ def _grouped(
         rows, shared = weight.axes[0], weight.axes[1]
         for part in _parts(channels, groups)[1:]:
             call.atoms.tie(_parts(channels, groups)[0], part, sentence)
-        _read(call, channels, rows)
+        read_units(call, channels, rows)
         for part in _parts(rows, groups)[1:]:
             call.atoms.tie(_parts(rows, groups)[0], part)
         # a column of the weight makes one channel of every group, so a layer would have fewer
@@ -141,23 +141,36 @@ def _product(call: Call, first: Tensor, second: Tensor, bias: Value | None) -> A
     left, right = call.value(first), call.value(second)
     lead = _lead(call, left, right)
     if right.tensor is not None or not right.batched:
-        draft = _layer(call, right, len(right.shape) - 2, len(right.shape) - 1, value_axis=-1)
+        draft = layer_of(call, right, len(right.shape) - 2, len(right.shape) - 1, value_axis=-1)
         source, counted = left, call.results[0].numel() // call.results[0].shape[-1]
         read, weight_read = left.axes[-1], right.axes[-2]
     elif left.tensor is not None or not left.batched:
-        draft = _layer(call, left, len(left.shape) - 1, len(left.shape) - 2, value_axis=-2)
+        draft = layer_of(call, left, len(left.shape) - 1, len(left.shape) - 2, value_axis=-2)
         source, counted = right, call.results[0].numel() // call.results[0].shape[-2]
         read, weight_read = right.axes[-2], left.axes[-1]
     else:
         _meet(call, left.axes[-1], right.axes[-2])
         return (*lead, left.axes[-2], right.axes[-1])
-    _read(call, read, weight_read)
+    if source.uniform:
+        _first_state(call, right)
+    else:
+        read_units(call, read, weight_read)
     if draft is not None:
-        _count(call, draft, source, counted)
-        _units(draft, right.axes[-1] if draft.value_axis == len(right.shape) - 1 else left.axes[-2])
+        count_macs(call, draft, source, counted)
+        note_units(
+            draft, right.axes[-1] if draft.value_axis == len(right.shape) - 1 else left.axes[-2]
+        )
     if bias is not None:
         _add_bias(call, draft, bias, right.axes[-1])
     return (*lead, left.axes[-2], right.axes[-1])
+
+
+def _first_state(call: Call, weight: Value) -> None:
+    """Let a recurrent weight read a first state of zeros, which has the size its module states."""
+    rows, columns = weight.axes[-1], weight.axes[-2]
+    if "weight_hh" in str(weight.tensor) and rows is not None and columns is not None:
+        for part in rows.reshape(-1, len(columns)):
+            call.atoms.tie(columns, part)
 
 
 def _lead(call: Call, left: Value, right: Value) -> Axes:
@@ -225,7 +238,7 @@ def _same_heads(call: Call, heads: Ids | None, other: Value, axis: int) -> None:
         call.block(heads, f"combines heads with {other.origin}, whose number is fixed.")
 
 
-def _read(call: Call, units: Ids | None, columns: Ids | None) -> None:
+def read_units(call: Call, units: Ids | None, columns: Ids | None) -> None:
     """Let the columns of a weight read units."""
     if units is None:
         # where another layer shares the weight, its units lie on these columns too
@@ -236,7 +249,7 @@ def _read(call: Call, units: Ids | None, columns: Ids | None) -> None:
         call.atoms.tie(units, columns)
 
 
-def _layer(call: Call, weight: Value, into: int, out: int, value_axis: int) -> LayerDraft | None:
+def layer_of(call: Call, weight: Value, into: int, out: int, value_axis: int) -> LayerDraft | None:
     """Return the draft of the layer whose weight this is, new or met before.
 
     A weight that forward computes from one parameter still names a layer, whose units and weights
@@ -284,7 +297,7 @@ def _role(call: Call, owner: Owner, role: str) -> None:
     call.recorder.roles.setdefault((owner.tensor, owner.axis), role)
 
 
-def _count(call: Call, draft: LayerDraft, source: Value, positions: int) -> None:
+def count_macs(call: Call, draft: LayerDraft, source: Value, positions: int) -> None:
     """Add output positions; what does not depend on the input is computed once for a batch.
 
     What a forward makes in the size of the batch (the first state of a recurrent network, an

@@ -26,6 +26,7 @@ from prunevis.graph.operators import (
     UNIFORM,
 )
 from prunevis.graph.recorder import Call, Rule
+from prunevis.graph.recurrent import RULES as RECURRENT_RULES
 from prunevis.graph.shapes import RULES as SHAPE_RULES
 from prunevis.graph.values import Axes, Value, listed, merged
 from prunevis.graph.views import RULES as VIEW_RULES
@@ -47,7 +48,7 @@ def find_rule(call: Call) -> Rule:
     name = call.name
     if name in UNIFORM or (name in RANDOM and call.recorder.training):
         return uniform
-    for rules in (VIEW_RULES, SHAPE_RULES, CONTRACTION_RULES, RULES):
+    for rules in (VIEW_RULES, SHAPE_RULES, CONTRACTION_RULES, RECURRENT_RULES, RULES):
         if name in rules:
             return rules[name]
     if name in NORMS:

@@ -12,16 +12,16 @@ IMAGE = (2, 3, 8, 8)
 
 
 class Net(nn.Module):
-    """A network whose forward is ``forward(self, x)``."""
+    """A network whose forward is ``forward(self, x)``, or takes as many inputs as it likes."""
 
-    def __init__(self, forward: Callable[[Any, Tensor], Any], **modules: Any) -> None:
+    def __init__(self, forward: Callable[..., Any], **modules: Any) -> None:
         super().__init__()
         self._function = forward
         for name, module in modules.items():
             setattr(self, name, module)
 
-    def forward(self, x: Tensor) -> Any:
-        return self._function(self, x)
+    def forward(self, *inputs: Tensor, **named: Any) -> Any:
+        return self._function(self, *inputs, **named)
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3, **options: Any) -> nn.Conv2d:
