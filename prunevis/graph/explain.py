@@ -94,7 +94,11 @@ def _shares(graph: ModelGraph, group: ChannelGroup) -> str:
     because, rest = _because(group.ties)
     sentence = ""
     if len(group.producers) > 1:
-        sentence = f"{_names(group.producers)} share {_count(group.size, word)}"
+        units = [graph.layers[name].num_units for name in group.producers]
+        sets = f"{word}s that leave in {_count(group.size, 'set')}"
+        whole = min(units) == max(units) == group.size
+        shared = _count(group.size, word) if whole else sets
+        sentence = f"{_names(group.producers)} share {shared}"
     elif first.num_units > group.size:
         sentence = (
             f"{_named(first.name)} has {_count(first.num_units, word)} that leave in "

@@ -103,6 +103,24 @@ def test_redundancy_and_layers_show_figures_with_words(page: Any) -> None:
     until(page, "() => document.querySelector(\"[data-testid='panel-layers'] img[alt]\") !== null")
 
 
+def test_the_drawn_network_picks_a_layer_for_all_views(page: Any) -> None:
+    part(page, "tab-network").click()
+    node = page.locator("[data-testid=node][data-name='fc2']")
+    node.wait_for()
+    assert page.locator("[data-testid=node]").count() == 3
+    node.click()
+    settled_on = "[data-testid=node][data-name='fc2'][data-current]"
+    page.wait_for_selector(settled_on)
+    assert "fc2 has 100 units of its own" in part(page, "network-caption").inner_text()
+    slide_to(page, 80)
+    until(
+        page,
+        "() => [...document.querySelectorAll('.pv-node-goes')].every(e => e.innerText !== '0 %')",
+    )
+    part(page, "to-weights").click()
+    text_becomes(page, "weights-title", "fc2")
+
+
 def test_apply_undo_and_reset(page: Any) -> None:
     slide_to(page, 60)
     part(page, "apply").click()

@@ -98,6 +98,20 @@ def test_a_layer_whose_own_channels_are_tied():
     )
 
 
+def test_layers_whose_channels_are_tied_across_and_within():
+    def forward(net, x):
+        x = net.stem(x)
+        return net.fc(net.wide(x + net.side(x)).mean((2, 3)))
+
+    net = Net(
+        forward, stem=conv(3, 6), side=conv(6, 6), wide=conv(6, 4, groups=2), fc=nn.Linear(4, 2)
+    )
+    assert explained(net, "side").startswith(
+        "`stem` and `side` share channels that leave in 3 sets because of the addition in the "
+        "model's own forward and the grouped convolution `wide`."
+    )
+
+
 def test_operators_without_a_phrase_are_told_whole():
     def forward(net, x):
         x = net.stem(x)

@@ -135,6 +135,22 @@ def test_picking_a_layer_picks_it_for_all_views(open_page: Open) -> None:
     assert part(page, "panel-weights").is_visible()
 
 
+def test_a_layer_picked_elsewhere_comes_into_sight(open_page: Open, resnet18: Any) -> None:
+    page = opened(open_page, slices(resnet18, "conv1"), width=390)
+    inside = """() => {
+      const box = document.querySelector("[data-testid=network]").getBoundingClientRect();
+      const node = document.querySelector(".pv-node[data-current]").getBoundingClientRect();
+      return box.top <= node.top && node.bottom <= box.bottom;
+    }"""
+    assert page.evaluate(inside)
+    scrolled = page.evaluate("window.scrollY")
+    controls = slices(resnet18, "layer4.1.conv2")["controls"]
+    page.evaluate("next => window.model.publish(next)", {"controls": controls})
+    page.wait_for_selector("[data-name='layer4.1'][data-current]")
+    assert page.evaluate(inside)
+    assert page.evaluate("window.scrollY") == scrolled
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 def test_arrow_keys_go_from_box_to_box(open_page: Open, width: int) -> None:
     page = opened(open_page, width=width)

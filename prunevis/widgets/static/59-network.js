@@ -35,6 +35,7 @@ function networkPanel(root, bus) {
   let stops = []; // what the arrow keys go to, in the order of the flow: [{root, name, x, y}]
   let nodes = []; // by part
   let here = 0; // index into stops: the one that Tab reaches
+  let chosen = null; // the layer that the views show
   let fresh = true; // nobody has moved about in it yet
   let pointed = null; // part under the pointer or the focus
 
@@ -194,6 +195,14 @@ function networkPanel(root, bus) {
     mark();
   }
 
+  /** Scroll the box, and nothing else, until `node` is in it. */
+  function reveal(node) {
+    const all = box.getBoundingClientRect();
+    const one = node.getBoundingClientRect();
+    const off = (low, high, from, to) => (low < from ? low - from - 20 : high > to ? high - to + 20 : 0);
+    box.scrollBy(off(one.left, one.right, all.left, all.right), off(one.top, one.bottom, all.top, all.bottom));
+  }
+
   /** Show what leaves together with the part under the pointer, or with the chosen layer. */
   function mark() {
     const c = bus.slice("controls");
@@ -219,6 +228,10 @@ function networkPanel(root, bus) {
       if (!other.folded) setAttr(nodes[q], "aria-pressed", q === current ? "true" : "false");
       else setAttr(nodes[q], "aria-expanded", "false");
     });
+    if (c.layer !== chosen) {
+      chosen = c.layer;
+      if (pointed === null && current >= 0) reveal(nodes[current]);
+    }
     caption.set(drawing, inside ? { ...fact, folded: false, name: inside.name, layers: [inside], ties: [...tied], groups: [inside.group] } : fact, rows, c.granularity === "unit");
   }
 
@@ -272,41 +285,4 @@ function arrowAt(points) {
   const [x, y] = points[points.length - 1];
   const [px, py] = [...points].reverse().find(([a, b]) => Math.hypot(a - x, b - y) > 0.5) || [x - 1, y];
   return Math.abs(x - px) >= Math.abs(y - py) ? `M${x} ${y}l-6 -3.5v7z` : `M${x} ${y}l-3.5 -6h7z`;
-}
-
-/** What the drawing is about, in sentences: the layer or block pointed at, or the chosen layer. */
-function networkCaption(bus) {
-  const title = h("h3", { class: "pv-h" });
-  const text = h("p");
-  const reason = h("p", { class: "pv-quiet" });
-  const to = (tab, label) => h("button", { type: "button", class: "pv-link", "data-testid": `to-${tab}`, onclick: () => bus.openTab(tab) }, label);
-  const links = h("div", { class: "pv-caption-links" }, to("weights", "Its weights"), to("neurons", "Its neurons"));
-  const id = freshId("caption");
-  const root = h("div", { class: "pv-network-caption", id, "data-testid": "network-caption" }, h("div", { class: "pv-caption-head" }, title, links), text, reason);
-  let last = "";
-  return {
-    root, id,
-    set(drawing, fact, rows, byUnit) {
-      const empty = !fact || (!fact.layers.length && !fact.groups.length);
-      const about = empty ? [] : fact.folded ? fact.ties.slice(0, 2) : fact.groups;
-      const row = fact && !fact.folded && rows.get(fact.name);
-      const plainly = (sentences) => sentences.replace(/`(?:@(\d+)|([^`]*))`/g, (_, i, name) => (i ? drawing.nodes[i].name : name));
-      const own = fact && fact.folded && !fact.ties.length
-        ? "No channel in it leaves together with one outside. Open it to see its layers." : "";
-      const more = fact && fact.folded && fact.ties.length > 2 ? ` It has ${fact.ties.length - 2} more ties to other layers.` : "";
-      const words = empty ? "Point at a layer, or go to it by keyboard, to see which others leave with it and why."
-        : about.map((g) => drawing.groups[g].text).join(" ") + own + more;
-      const why = row && row.disabled && !plainly(words).includes(row.disabled.slice(0, 60)) ? row.disabled
-        : !byUnit && !empty ? "This counts when whole units leave (Remove: Units); single weights become zeros wherever they are." : "";
-      const name = empty ? "" : fact.name || (JOINS[fact.kind] ? JOINS[fact.kind][1].split(":")[0] + (fact.place ? ` in ${fact.place}` : "") : "");
-      const state = JSON.stringify([name, words, why, empty || !row]);
-      if (state === last) return;
-      last = state;
-      setText(title, name);
-      setHidden(title, !name);
-      setHidden(links, empty || !row);
-      text.replaceChildren(...withNames(words, drawing.nodes));
-      setText(reason, why);
-    },
-  };
 }
