@@ -10,10 +10,7 @@ from torch import Tensor, nn
 from prunevis.criteria import CRITERIA
 from prunevis.data import as_data
 from prunevis.graph.layers import ModelGraph
-from prunevis.statistics import StatisticsProgress, collect_steps
-
-#: What is there without looking at examples.
-WITHOUT_DATA = frozenset({"weights", "norm"})
+from prunevis.statistics import COLLECTABLE, StatisticsProgress, collect_steps, collection
 
 
 def needs_of(names: Iterable[str]) -> frozenset[str]:
@@ -21,7 +18,7 @@ def needs_of(names: Iterable[str]) -> frozenset[str]:
     found: set[str] = set()
     for name in names:
         found |= set(CRITERIA[name].needs)
-    return frozenset(found - WITHOUT_DATA)
+    return frozenset(found & COLLECTABLE)
 
 
 def statistics_steps(
@@ -34,15 +31,8 @@ def statistics_steps(
     seed: int = 0,
 ) -> Iterator[StatisticsProgress]:
     """Collect what the criteria called `names` need, nothing else; as `collect_steps`."""
-    needs = needs_of(names)
-    return collect_steps(
-        model,
-        data,
-        graph,
-        max_examples=max_examples,
-        correlation="correlation" in needs,
-        seed=seed,
-    )
+    needs = collection(needs_of(names))
+    return collect_steps(model, data, graph, max_examples=max_examples, seed=seed, **needs)
 
 
 def first_input(data: Any) -> Tensor:
