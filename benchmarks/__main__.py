@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks import NAMES, pictures, record, report
+from benchmarks import NAMES, PAGES, pictures, record, report
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
+DOCS = HERE.parent / "docs"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,7 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "names",
         nargs="*",
         metavar="NAME",
-        help=f"{', '.join(NAMES)}; all if none is given. 'report' fills the table in README.md.",
+        help=f"{', '.join(NAMES)}; all of these if none is given. 'report' fills the table in "
+        f"README.md; {', '.join(PAGES)} write a page of docs/.",
     )
     parser.add_argument(
         "--quick",
@@ -40,12 +42,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         report.fill(args.readme, folder)
         print(f"Filled in the table of {args.readme.name}.")
         return 0
-    unknown = [name for name in args.names if name not in NAMES]
+    unknown = [name for name in args.names if name not in (*NAMES, *PAGES)]
     if unknown:
-        parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")
+        there = ", ".join((*NAMES, *PAGES))
+        parser.error(f"there is no benchmark {', '.join(unknown)}; there are {there}")
     missed = False
     for name in args.names or NAMES:
         module = import_module(f"benchmarks.{name}")
+        if name in PAGES:
+            if args.quick and not args.out:
+                parser.error(f"{name} --quick would overwrite the page; give --out too")
+            print(f"Wrote {module.write(args.out or DOCS, quick=args.quick).name}.", flush=True)
+            continue
         when = record.conditions()
         found = module.measure(quick=args.quick)
         result = record.as_json(name, module.TITLE, found, when, quick=args.quick)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -142,3 +143,25 @@ def test_the_usual_way_counts_as_we_do(benchmarks: Any) -> None:
     net = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.ReLU(), torch.nn.Linear(5, 2))
     # 20 weights in the one layer, half of them gone, and all else: 5 biases, 10 weights, 2 biases
     assert module.usual(net, ["0"], 0.5) == 10 + 5 + 10 + 2
+
+
+@pytest.mark.parametrize("name", ["agreement", "race"])
+def test_a_page_of_the_documentation_is_written_with_its_figures(name: str, tmp_path: Path) -> None:
+    done = run(name, "--quick", "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / f"{name}.md").read_text("utf-8")
+    assert f"python -m benchmarks {name}" in text  # the command stands beside what it made
+    assert "Random (`random`)" in text
+    for line in text.splitlines():
+        if line.startswith("| L"):  # a bar in a name, as in |w|, is no border
+            assert len(re.findall(r"(?<!\\)\|", line)) == (6 if name == "agreement" else 5)
+    shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)
+    assert shown
+    assert sorted(shown) == sorted(path.name for path in tmp_path.glob("*.png"))
+    assert str(ROOT) not in text
+
+
+def test_a_quick_run_does_not_overwrite_the_documentation() -> None:
+    done = run("race", "--quick")
+    assert done.returncode == 2
+    assert "give --out too" in done.stderr

@@ -21,8 +21,9 @@ from prunevis.plots.style import (
 
 #: Most layers that have a column; of more, the first and the last are shown.
 MOST_COLUMNS = 9
-#: Longest names of criteria and layers that are written in full, in characters.
-LONGEST_LABEL, LONGEST_LAYER = 26, 16
+#: Longest names that are written in full, in characters: of criteria by view, and of layers.
+LONGEST_LABEL = {"summary": 33, "layers": 22}
+LONGEST_LAYER = 16
 #: Height of a row, in inches.
 ROW = 0.215
 
@@ -55,8 +56,9 @@ def agreement(
         raise SpecError("There is no such view.", expected="'summary' or 'layers'", where="show")
     rows, columns, cells = table(result, show)
     widest = max((len(row) for row in rows), default=0)
+    most = LONGEST_LABEL[show]
     longest = max((len(column) for column in columns), default=0)
-    left = 0.24 + 0.062 * min(widest, LONGEST_LABEL)
+    left = 0.24 + 0.062 * min(widest, most)
     top = 0.34 + (0.22 if show == "summary" else 0.12 + 0.052 * min(longest, LONGEST_LAYER))
     right = 0.14 if show == "summary" else 0.5
     height = ROW * max(1, len(rows)) + top + 0.34
@@ -98,7 +100,7 @@ def agreement(
             ax,
             -0.08,
             y + 0.5,
-            row if len(row) <= LONGEST_LABEL else row[: LONGEST_LABEL - 1] + "…",
+            row if len(row) <= most else row[: most - 1] + "…",
             colours.quiet if chance else colours.ink,
             ha="right",
             va="center",
