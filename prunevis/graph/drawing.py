@@ -20,7 +20,7 @@ from prunevis.graph.layers import ModelGraph
 Kind = Literal["input", "layer", "addition", "multiplication", "concatenation", "join", "output"]
 
 #: Nodes shown at most when a drawing is first seen, if folding can help it.
-MOST_NODES = 26
+MOST_NODES = 30
 
 _KINDS: dict[str, Kind] = {
     "addition": "addition",

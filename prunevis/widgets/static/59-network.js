@@ -20,7 +20,7 @@ function networkPanel(root, bus) {
     h("span", null, "In each box: parameters · MACs an example."),
     h("span", { class: "pv-key" }, h("i", { class: "pv-key-goes" }), "share that goes here"),
     h("span", { class: "pv-key" }, h("i", { class: "pv-key-letter" }, "A"), "same letter: channels leave together"),
-    key("stays", "units cannot be pruned"));
+    key("stays", "cannot be pruned"));
   const body = h("div", { hidden: true },
     h("div", { class: "pv-view-head" }, summary, h("span", { class: "pv-folds" }, unfold, again)),
     box, caption.root, legend);
