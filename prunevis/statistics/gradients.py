@@ -25,8 +25,10 @@ from prunevis.graph.layers import ChannelGroup, LayerInfo, ModelGraph
 from prunevis.statistics.losses import Loss
 from prunevis.statistics.weights import unit_rows
 
-#: Most bytes of gradients of single examples at once, and multiply-adds of a step.
-AT_ONCE, STEP_MACS = 2**26, 100_000_000
+#: Most examples, bytes of their gradients and multiply-adds at once. Small networks gain threefold
+#: by eight together; where gradients outgrow the cache, one by one is faster (LeNet-5: 9 ms an
+#: example against 27).
+AT_ONCE, AT_ONCE_BYTES, AT_ONCE_MACS = 8, 2**22, 200_000_000
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -91,17 +93,15 @@ class _Sums:
 
     def add(self, g: Tensor) -> None:
         """Add (examples, ...)."""
-        parts = [
-            g.sum(0, dtype=torch.float64),
-            g.abs().sum(0, dtype=torch.float64),
-            # squared in double: those of small gradients vanish in single precision
-            torch.einsum("n...,n...->...", *(g.double(),) * 2),
-        ]
         if self.sums is None:
-            self.sums = [part.cpu() for part in parts]
-        else:
-            for own, part in zip(self.sums, parts, strict=True):
-                own += part.cpu()
+            self.sums = [torch.zeros(g.shape[1:], dtype=torch.float64) for _ in range(3)]
+        mean, magnitude, square = self.sums
+        for one in g:
+            # in double before squaring: squares of small gradients vanish in single precision
+            wide = one.to("cpu", torch.float64, copy=True)
+            mean += wide
+            square.addcmul_(wide, wide)
+            magnitude += wide.abs_()
         self.count += len(g)
 
     def means(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -126,10 +126,6 @@ class GradientSums:
 
     def __init__(self, model: nn.Module, graph: ModelGraph) -> None:
         self.loss, self._graph = Loss(model), graph
-        #: Examples that were taken in.
-        self.count = 0
-        #: Whether several examples go through at once; False after that has failed.
-        self.together = True
         wanted = {tensor for layer in graph.layers.values() for tensor in _own(layer)}
         wanted |= {m.tensor for g in graph.groups.values() for m in g.members}
         self._tensors = {n: t for n, t in self.loss.parameters.items() if n in wanted}
@@ -137,9 +133,14 @@ class GradientSums:
         self._before: dict[str, _Sums] = {}
         self._after: dict[str, _Sums] = {}
         self._where: dict[str, str] = {}
-        size = sum(t.numel() for t in self._tensors.values()) * 4
-        at_once = min(AT_ONCE // max(1, size), STEP_MACS // max(1, 3 * graph.macs))
-        self.at_once = max(1, at_once)
+        size = sum(t.nbytes for t in self._tensors.values())
+        at_once = min(AT_ONCE_BYTES // max(1, size), AT_ONCE_MACS // max(1, 3 * graph.macs))
+        #: Examples of a piece; a few together are not worth it.
+        self.at_once = 1 if at_once < AT_ONCE // 2 else min(AT_ONCE, at_once)
+        #: Examples that were taken in.
+        self.count = 0
+        #: Whether several examples go through at once; False after that has failed.
+        self.together = self.at_once > 1
 
     def add(self, inputs: Tensor, targets: Tensor) -> Iterator[None]:
         """Take in labelled examples, yielding between pieces.
@@ -217,8 +218,8 @@ class GradientSums:
                 self._after.setdefault(group.name, _Sums()).add(gate)
 
     def _product(self, name: str, gradients: dict[str, Tensor]) -> Tensor:
-        """Return tensor × gradient, shape (examples, \\*shape), in double."""
-        return gradients[name].double() * self.loss.parameters[name].double()
+        """Return tensor × gradient, shape (examples, \\*shape)."""
+        return gradients[name] * self.loss.parameters[name]
 
     def _gate_before(self, layer: LayerInfo, gradients: dict[str, Tensor]) -> tuple[Tensor, str]:
         """Return (examples, units), and what it was computed from."""
@@ -230,7 +231,7 @@ class GradientSums:
                 continue
             if member.tensor not in gradients:
                 continue
-            own = self._product(member.tensor, gradients)
+            own = self._product(member.tensor, gradients).double()
             inside = member.units >= 0
             part = own.new_zeros(len(own), group.size)  # type: ignore[union-attr]
             part.index_add_(1, member.units[inside].to(own.device), own[:, inside.to(own.device)])
@@ -238,7 +239,8 @@ class GradientSums:
         if total is not None:
             return total[:, _units(graph, layer).to(total.device)], "norm"
         own = self._product(layer.weight, gradients)
-        rows = torch.stack([unit_rows(graph, layer, one).sum(1) for one in own])
+        every = (unit_rows(graph, layer, one).sum(1, dtype=torch.float64) for one in own)
+        rows = torch.stack(list(every))
         if layer.bias is not None and layer.bias in gradients:
             rows = rows + self._product(layer.bias, gradients)
         return rows, "rows"
@@ -250,10 +252,10 @@ class GradientSums:
             if member.role != "consumer" or member.tensor not in gradients:
                 continue
             own = self._product(member.tensor, gradients).movedim(1 + member.axis, 1)
-            sums = own.flatten(2).sum(2) if own.ndim > 2 else own
+            sums = own.flatten(2).sum(2, dtype=torch.float64)
             inside = (member.units >= 0).to(own.device)
             if total is None:
-                total = own.new_zeros(len(own), group.size)
+                total = sums.new_zeros(len(own), group.size)
             total.index_add_(1, member.units.to(own.device)[inside], sums[:, inside])
         return total
 
