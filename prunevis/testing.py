@@ -8,24 +8,33 @@ built-in criterion passes it. `check_repair` does the same for repairs.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from prunevis.criteria.base import CRITERIA, NEEDS, Criterion, ScoreContext, importance
+from prunevis.criteria.base import CRITERIA, NEEDS, Criterion, ScoreContext, importance, prepared
 from prunevis.errors import PrunevisError
 from prunevis.graph.layers import LayerInfo, ModelGraph
 from prunevis.graph.trace import trace
 from prunevis.pruning.repairs.checks import check_repair
 from prunevis.pruning.spec import GRANULARITIES
 from prunevis.statistics.collecting import collect_statistics
-from prunevis.statistics.records import Statistics
+from prunevis.statistics.records import COLLECTABLE, Statistics
 
 __all__ = ["check_criterion", "check_repair"]
 
 #: The unit (and, in it, the weights) that each test network silences.
 SILENT_UNIT = 2
+
+
+#: Which fields of `Statistics` hold what a criterion names as its needs.
+_HOLDERS = {
+    "activations": {"activations", "correlation"},
+    "responses": {"responses", "maps"},
+    "inputs": {"inputs", "moments"},
+    "gradients": {"gradients"},
+}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -34,6 +43,7 @@ class _Case:
 
     name: str
     graph: ModelGraph
+    model: nn.Module
     tensors: dict[str, Tensor]
     statistics: Statistics
     silenced: str  # the layer whose unit SILENT_UNIT never does anything
@@ -47,8 +57,9 @@ def check_criterion(
     On two small networks (three linear layers; two convolutions with BatchNorm and a linear layer):
     complete metadata; scores of the right shape, floating point and finite; the same scores twice,
     for layers in any order; the seed matters if and only if `random`; nothing is read that `needs`
-    does not name; tensors and torch's random state are left as they were; and a unit or weight that
-    does nothing is not among the more important half (higher = keep).
+    does not name; tensors, the model and torch's random state are left as they were; and a unit or
+    weight that does nothing is not among the more important half (higher = keep), or scores 0 where
+    the criterion is `signed`. Statistics hold all that can be collected, of 32 labelled examples.
 
     Parameters
     ----------
@@ -98,6 +109,8 @@ def _check_metadata(criterion: Criterion, title: str) -> None:
         )
     if not criterion.url.startswith(("https://", "http://")):
         raise AssertionError(f"{title}.url must be an address of a page, got {criterion.url!r}.")
+    if not isinstance(criterion.signed, bool):
+        raise AssertionError(f"{title}.signed must be True or False, got {criterion.signed!r}.")
     for name, allowed in (("granularities", GRANULARITIES), ("needs", NEEDS)):
         values = getattr(criterion, name, None)
         if not isinstance(values, (tuple, set, frozenset)) or not set(values) <= set(allowed):
@@ -121,12 +134,12 @@ def _check_case(criterion: Criterion, granularity: str, case: _Case, title: str)
             layers.append(layer)
         else:
             _check_sentence(reason, f"{title}: unavailable_for() on {case.name}, {layer.name}")
-    context = _context(case, criterion, granularity, seed=0)
+    context = _prepared(case, criterion, granularity, title, seed=0)
     before = {name: tensor.clone() for name, tensor in context.tensors.items()}
     random_state = torch.get_rng_state()
     first = {layer.name: _score(criterion, layer, context, title, case) for layer in layers}
     again = {layer.name: _score(criterion, layer, context, title, case) for layer in layers[::-1]}
-    other = _context(case, criterion, granularity, seed=1)
+    other = _prepared(case, criterion, granularity, title, seed=1)
     reseeded = {layer.name: _score(criterion, layer, other, title, case) for layer in layers}
     for name, tensor in before.items():
         if not torch.equal(tensor, context.tensors[name]):
@@ -149,15 +162,40 @@ def _check_case(criterion: Criterion, granularity: str, case: _Case, title: str)
                 f"{'changes nothing' if criterion.random else 'changes the scores'}."
             )
         if layer.name == case.silenced and not criterion.random:
-            _check_direction(scores, f"{title} on {where}")
+            _check_direction(scores, criterion.signed, f"{title} on {where}")
     return len(layers)
 
 
 def _context(case: _Case, criterion: Criterion, granularity: str, seed: int) -> ScoreContext:
     """Return copies, without what the criterion does not say that it needs."""
-    statistics = case.statistics if {"activations", "correlation"} & criterion.needs else None
+    needs = frozenset(criterion.needs)
+    statistics = None
+    if COLLECTABLE & needs:
+        empty = {name: {} for name in _HOLDERS if not _HOLDERS[name] & needs}
+        labels = case.statistics.labels if "labels" in needs else None
+        statistics = replace(case.statistics, labels=labels, **empty)  # type: ignore[arg-type]
     tensors = {name: tensor.clone() for name, tensor in case.tensors.items()}
-    return ScoreContext(case.graph, tensors, statistics, granularity, seed)
+    model = case.model if "model" in needs else None
+    return ScoreContext(case.graph, tensors, statistics, granularity, seed, model)
+
+
+def _prepared(
+    case: _Case, criterion: Criterion, granularity: str, title: str, seed: int
+) -> ScoreContext:
+    context = _context(case, criterion, granularity, seed)
+    state = torch.get_rng_state()
+    try:
+        found = prepared(criterion, context)
+    except Exception as error:
+        raise AssertionError(
+            f"{title} fails to prepare for {case.name}: {type(error).__name__}: {error}"
+        ) from error
+    for name, tensor in [*case.model.named_parameters(), *case.model.named_buffers()]:
+        if not torch.equal(tensor, case.tensors[name]):
+            raise AssertionError(f"{title} changed the tensor {name} of the model of {case.name}.")
+    if not torch.equal(state, torch.get_rng_state()):
+        raise AssertionError(f"{title} changed torch's global random state in prepare().")
+    return found
 
 
 def _score(
@@ -181,8 +219,15 @@ def _score(
     return scores
 
 
-def _check_direction(scores: Tensor, where: str) -> None:
+def _check_direction(scores: Tensor, signed: bool, where: str) -> None:
     silent = scores[SILENT_UNIT].max()
+    if signed:
+        if float(scores[SILENT_UNIT].abs().max()) > 1e-6 * float(scores.abs().max()):
+            raise AssertionError(
+                f"{where}: what does nothing at all scores {float(silent):g}, and the criterion "
+                "says that it is signed, so that this should be 0."
+            )
+        return
     if bool(silent > scores.median()):
         raise AssertionError(
             f"{where}: what does nothing at all scores {float(silent):g}, above the median of "
@@ -229,7 +274,11 @@ def _case(name: str, model: nn.Sequential, inputs: Tensor) -> _Case:
             for tensor in module.parameters():
                 tensor[SILENT_UNIT] = 0.0
     graph = trace(model, inputs[:1])
-    targets = torch.zeros(inputs.shape[0], dtype=torch.int64)
-    statistics = collect_statistics(model, (inputs, targets), graph=graph)
-    tensors = {n: t.detach() for n, t in [*model.named_parameters(), *model.named_buffers()]}
-    return _Case(name, graph, tensors, statistics, silenced="0")
+    targets = torch.arange(inputs.shape[0]) % 3
+    statistics = collect_statistics(
+        model, (inputs, targets), graph=graph, maps=True, inputs=True, gradients=True
+    )
+    tensors = {
+        n: t.detach().clone() for n, t in [*model.named_parameters(), *model.named_buffers()]
+    }
+    return _Case(name, graph, model, tensors, statistics, silenced="0")

@@ -26,90 +26,37 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
 
+from prunevis.criteria.context import ScoreContext
 from prunevis.errors import NonFiniteError, PrunevisError, SpecError
 from prunevis.graph.layers import LayerInfo, ModelGraph
+from prunevis.graph.observe import unreadable
 from prunevis.registry import Registry
-from prunevis.statistics.weights import unit_rows
+from prunevis.statistics.inputs import MAX_COLUMNS
 
-if TYPE_CHECKING:
-    from prunevis.statistics.records import ActivationStatistics, Statistics
+#: What a criterion may read; statistics are collected only for those that need them. Besides
+#: weights, the scale of a norm and the model itself: what units answer, their correlation, answers
+#: example by example (responses), ranks of feature maps, means of what layers read (inputs) and
+#: their second moments, gradients, and the classes of the examples (labels).
+Need = Literal[
+    "weights", "norm", "model",
+    "activations", "correlation", "responses", "maps",
+    "inputs", "moments", "gradients", "labels",
+]  # fmt: skip
 
-#: What a criterion may read; the session collects statistics only for those that need them.
-Need = Literal["weights", "activations", "correlation", "norm"]
+NEEDS: tuple[Need, ...] = get_args(Need)
 
-NEEDS: tuple[Need, ...] = ("weights", "activations", "correlation", "norm")
+#: Needs that are seen where a layer's units are observed, and where it reads.
+_ANSWERS, _READS = {"activations", "correlation", "responses", "maps"}, {"inputs", "moments"}
 
 ENTRY_POINTS = "prunevis.criteria"
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class ScoreContext:
-    """All that a criterion may look at besides the layer itself.
-
-    Attributes
-    ----------
-    graph
-        From `prunevis.trace`.
-    tensors
-        Every parameter and buffer by dotted name, detached; not to be changed.
-    statistics
-        From `prunevis.collect_statistics`; None if not collected.
-    granularity
-        "weight" or "unit".
-    seed
-        For criteria that draw at random.
-    """
-
-    graph: ModelGraph
-    tensors: Mapping[str, Tensor] = field(repr=False)
-    statistics: Statistics | None
-    granularity: str
-    seed: int = 0
-
-    def weight(self, layer: LayerInfo) -> Tensor:
-        """Return the layer's weight, shape ``layer.weight_shape``."""
-        return self.tensors[layer.weight]
-
-    def rows(self, layer: LayerInfo) -> Tensor:
-        """Return the layer's weight, a row a unit: shape (num_units, weights of a unit)."""
-        return unit_rows(self.graph, layer, self.weight(layer))
-
-    def activations(self, layer: LayerInfo) -> ActivationStatistics:
-        """Return what the layer's units answer.
-
-        Raises
-        ------
-        SpecError
-            If no statistics were collected or the layer was not observed.
-        """
-        return self._statistics(layer)[layer.name]
-
-    def correlation(self, layer: LayerInfo) -> Tensor:
-        """Return float32, shape (num_units, num_units): correlation of the layer's units.
-
-        Raises
-        ------
-        SpecError
-            If no statistics were collected, or none of this layer, or it has too many units.
-        """
-        return self._statistics(layer).correlation(layer.name)
-
-    def _statistics(self, layer: LayerInfo) -> Statistics:
-        if self.statistics is None:
-            raise SpecError(
-                "This criterion reads what the units answer, and no statistics were collected.",
-                where=layer.name,
-                fix="Pass statistics=prunevis.collect_statistics(model, data).",
-            )
-        return self.statistics
 
 
 class Criterion:
@@ -131,6 +78,9 @@ class Criterion:
         What it reads: any of `NEEDS`.
     random
         Whether the seed matters.
+    signed
+        Whether scores are estimates of a change that may be for the better: what does nothing at
+        all scores 0, and what harms scores less.
     """
 
     label: ClassVar[str]
@@ -141,16 +91,31 @@ class Criterion:
     granularities: ClassVar[tuple[str, ...]]
     needs: ClassVar[frozenset[Need]] = frozenset({"weights"})
     random: ClassVar[bool] = False
+    signed: ClassVar[bool] = False
 
     def unavailable_for(self, layer: LayerInfo, graph: ModelGraph) -> str | None:
         """Return why this layer cannot be scored, one sentence, or None if it can.
 
         Asked before anything is computed, so that a page can grey the layer out. Here: criteria
-        that read activations need a layer whose units the trace can observe.
+        that read activations need a layer whose units the trace can observe, those that read its
+        inputs one whose inputs can be laid out as columns of its weight.
         """
-        if {"activations", "correlation"} & self.needs and layer.name not in graph.points:
+        if _ANSWERS & self.needs and layer.name not in graph.points:
             return f"What the units of `{layer.name}` answer cannot be observed in this network."
+        if _READS & self.needs:
+            return self.unread(layer, graph)
         return None
+
+    def unread(self, layer: LayerInfo, graph: ModelGraph) -> str | None:
+        """Return why what `layer` reads cannot be used, one sentence, or None if it can."""
+        reason = unreadable(graph, layer)
+        columns = layer.num_weights // max(1, layer.num_units)
+        if reason is None and "moments" in self.needs and columns > MAX_COLUMNS:
+            return (
+                f"`{layer.name}` reads {columns:,} inputs at a time, and second moments are kept "
+                f"of up to {MAX_COLUMNS:,}."
+            )
+        return reason
 
     def unavailable(self, graph: ModelGraph) -> str | None:
         """Return why no layer of the network can be scored, one sentence, or None."""
@@ -158,6 +123,22 @@ class Criterion:
         if reasons and all(reasons):
             return f"{self.label} can score no layer of this network. {reasons[0]}"
         return None
+
+    def caution(self, layer: LayerInfo, context: ScoreContext) -> str | None:
+        """Return why the scores of this layer deserve little trust, one sentence, or None.
+
+        For what can be computed but rests on too little: fewer samples than a matrix has rows.
+        """
+        return None
+
+    def prepare(self, context: ScoreContext) -> Generator[None, None, Any]:
+        """Work out what all layers share, in steps; `score` finds it as ``context.prepared``.
+
+        For criteria that look at the network as a whole. It yields at least every 50 ms or so, and
+        returns what it found.
+        """
+        return None
+        yield
 
     def score(self, layer: LayerInfo, context: ScoreContext) -> Tensor:
         """Return the importance of each weight or unit of a layer.
@@ -181,6 +162,32 @@ class Criterion:
             If this layer cannot be scored.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define score().")
+
+
+def prepared_steps(
+    criterion: Criterion, context: ScoreContext
+) -> Generator[None, None, ScoreContext]:
+    """Return `context` with what `criterion` prepares, in steps; the same if it prepares nothing.
+
+    Raises
+    ------
+    SpecError
+        If the criterion needs the model and the context has none.
+    """
+    if context.prepared is not None or type(criterion).prepare is Criterion.prepare:
+        return context
+    found = yield from criterion.prepare(context)
+    return replace(context, prepared=found)
+
+
+def prepared(criterion: Criterion, context: ScoreContext) -> ScoreContext:
+    """Do the same at once; worth keeping by who scores several layers."""
+    steps = prepared_steps(criterion, context)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
 
 
 def importance(criterion: Criterion, layer: LayerInfo, context: ScoreContext) -> Tensor:
@@ -215,7 +222,7 @@ def importance(criterion: Criterion, layer: LayerInfo, context: ScoreContext) ->
             where=layer.weight,
             fix="Load a checkpoint from before training diverged.",
         )
-    scores = criterion.score(layer, context)
+    scores = criterion.score(layer, prepared(criterion, context))
     shape = tuple(weight.shape) if context.granularity == "weight" else (layer.num_units,)
     if tuple(scores.shape) != shape:
         raise SpecError(

@@ -1,6 +1,6 @@
 """Importance of a unit: how unlike the units that stay it is.
 
-Both criteria share one greedy rule: among the units that are left, take the two most alike and
+The criteria share one greedy rule: among the units that are left, take the two most alike and
 let the weaker of them go; its importance is 1 − their similarity. So of several copies all but one
 score near 0, and the one that stands for them scores as if they had never been there.
 """
@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prunevis.criteria.base import CRITERIA, Criterion, ScoreContext
+from prunevis.criteria.base import CRITERIA, Criterion
+from prunevis.criteria.context import ScoreContext
 from prunevis.graph.layers import LayerInfo, ModelGraph
 from prunevis.statistics.similarity import too_many_units, weight_cosine
 
@@ -67,8 +68,8 @@ def greedy_redundancy(similarity: Tensor, strength: Tensor, constant: Tensor) ->
     return torch.from_numpy(importance)
 
 
-class _Redundancy(Criterion):
-    """What both have in common: the limit on the size of the matrix."""
+class Redundancy(Criterion):
+    """What they have in common: the limit on the size of the matrix."""
 
     granularities = ("unit",)
 
@@ -78,7 +79,7 @@ class _Redundancy(Criterion):
 
 
 @CRITERIA.register("weight-similarity")
-class WeightSimilarity(_Redundancy):
+class WeightSimilarity(Redundancy):
     """Redundancy by the cosine between the weights of units.
 
     Only positive cosines count: a unit with the opposite weights answers where the other is
@@ -102,7 +103,7 @@ class WeightSimilarity(_Redundancy):
 
 
 @CRITERIA.register("activation-correlation")
-class ActivationCorrelation(_Redundancy):
+class ActivationCorrelation(Redundancy):
     """Redundancy by the correlation between the answers of units.
 
     Either sign counts: ``hᵢ ≈ α hⱼ + β`` lets the next layer rebuild i from j.

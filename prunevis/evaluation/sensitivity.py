@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from prunevis.criteria import CRITERIA
 from prunevis.errors import NothingToPruneError, SpecError
 from prunevis.evaluation.engine import Engine
 from prunevis.evaluation.estimate import AccuracyEstimate
@@ -23,8 +22,8 @@ from prunevis.graph.layers import ModelGraph
 from prunevis.graph.trace import trace
 from prunevis.pruning.cuts import Ranking
 from prunevis.pruning.ranking import rank
+from prunevis.pruning.scoring import collected
 from prunevis.pruning.spec import PruningSpec, check_sparsity
-from prunevis.statistics import collect_statistics
 
 #: 10, 20, ..., 90 %.
 DEFAULT_SPARSITIES = tuple(k / 10 for k in range(1, 10))
@@ -132,9 +131,7 @@ def sensitivity_steps(
     check_images(images)
     examples = examples_of(data)
     graph = graph or trace(model, examples.inputs[:1])
-    needs = CRITERIA[criterion]().needs
-    if statistics is None and {"activations", "correlation"} & set(needs):
-        statistics = collect_statistics(model, data, graph=graph)
+    statistics = collected(model, data, graph, criterion, statistics)
     # For its checks of the request as a whole: what it raises holds for every layer.
     rank(model, spec, graph=graph, statistics=statistics)
     chosen, skipped = _chosen(graph, granularity, spec.layer_names)

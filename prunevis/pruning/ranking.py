@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from prunevis.criteria import CRITERIA, Criterion, ScoreContext
+from prunevis.criteria import CRITERIA, Criterion, ScoreContext, prepared_steps
 from prunevis.errors import NothingToPruneError, SpecError
 from prunevis.graph.layers import ModelGraph
 from prunevis.pruning.cuts import Ranking, Rescored
@@ -18,6 +20,7 @@ from prunevis.pruning.patterns import pattern_of
 from prunevis.pruning.pieces import Pieces, pieces_of_units, pieces_of_weights
 from prunevis.pruning.repairs.mending import Mending, mending_of
 from prunevis.pruning.scoring import (
+    check_collected,
     collected,
     score_units,
     score_weights,
@@ -64,16 +67,41 @@ def rank(
     spec = PruningSpec() if spec is None else spec
     if graph is None:
         graph = traced(model, data)
-    needs = _criterion(spec).needs
-    if {"activations", "correlation"} & set(needs) and statistics is None:
-        statistics = collected(model, data, graph, spec)
+    _criterion(spec)
+    statistics = collected(model, data, graph, spec.criterion, statistics)
     mending = mending_of(spec.repair, model, graph, statistics=statistics, data=data)
     steps = rank_steps(model, spec, graph=graph, statistics=statistics, mending=mending)
     while True:
         try:
             next(steps)
         except StopIteration as stop:
+            for caution in cautions(stop.value, statistics):
+                warnings.warn(caution, UserWarning, stacklevel=2)
             return stop.value
+
+
+def cautions(ranking: Ranking, statistics: Any) -> list[str]:
+    """Return why a ranking deserves little trust, a sentence for each layer that has a reason.
+
+    Parameters
+    ----------
+    ranking
+        From `rank` or `rank_steps`.
+    statistics
+        Those that it was made with.
+    """
+    spec, graph = ranking.spec, ranking.graph
+    criterion = _criterion(spec)
+    if statistics is None or type(criterion).caution is Criterion.caution:
+        return []
+    context = ScoreContext(graph, {}, statistics, spec.granularity, spec.seed)
+    names = ranking.total
+    if spec.granularity == "unit":
+        names = [name for group in ranking.total for name in graph.groups[group].producers]
+    layers = (graph.layers[name] for name in names)
+    able = (layer for layer in layers if criterion.unavailable_for(layer, graph) is None)
+    found = (criterion.caution(layer, context) for layer in able)
+    return list(dict.fromkeys(sentence for sentence in found if sentence is not None))
 
 
 def rank_steps(
@@ -103,12 +131,14 @@ def rank_steps(
         As `rank`.
     """
     criterion = _criterion(spec)
+    check_collected(criterion, statistics)
     context = ScoreContext(
         graph=graph,
         tensors=tensors_of(model, graph),
         statistics=statistics,
         granularity=spec.granularity,
         seed=spec.seed,
+        model=model,
     )
     importance: Mapping[str, Tensor]
     already: dict[str, int] = {}
@@ -117,6 +147,7 @@ def rank_steps(
     keys: dict[str, Tensor] = {}
     exact: dict[str, Tensor] = {}
     if spec.granularity == "unit":
+        context = yield from prepared_steps(criterion, context)
         found, skipped = yield from score_units(criterion, context, spec)
         importance = {}
         for name, scores in found.items():
@@ -130,6 +161,8 @@ def rank_steps(
             _take(name, pieces.scores, scores, keys, exact, shapes)
     else:
         layers, skipped = weight_layers(criterion, graph, spec)
+        context = replace(context, layers=tuple(layer.name for layer in layers))
+        context = yield from prepared_steps(criterion, context)
         kept: dict[str, Tensor] = {}
         pattern = pattern_of(spec.pattern)
         for layer in layers:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from prunevis.criteria import Criterion, ScoreContext
+from prunevis.criteria import CRITERIA, Criterion, ScoreContext
 from prunevis.errors import ModelError, NonFiniteError, SpecError
 from prunevis.graph.layers import LayerInfo, ModelGraph
 from prunevis.pruning.patterns import pattern_of
@@ -32,16 +32,81 @@ def traced(model: nn.Module, data: Any) -> ModelGraph:
     return trace(model, examples.inputs[:1])
 
 
-def collected(model: nn.Module, data: Any, graph: ModelGraph, spec: PruningSpec) -> Any:
-    """Return statistics of `model` on `data`, or say that they are needed."""
-    from prunevis.statistics import collect_statistics
+def collected(
+    model: nn.Module, data: Any, graph: ModelGraph, criterion: str, statistics: Any = None
+) -> Any:
+    """Return statistics that hold what a criterion needs, collecting what is missing from `data`.
 
+    Parameters
+    ----------
+    model, data, graph
+        As for `collect_statistics`; `data` may be None where nothing is missing.
+    criterion
+        A name in `CRITERIA`.
+    statistics
+        Those at hand, or None; returned as they are where nothing is missing.
+
+    Raises
+    ------
+    SpecError
+        If something is missing and there are no data.
+    DataError
+        If the criterion needs labels, and the data are inputs alone.
+    """
+    from prunevis.statistics import COLLECTABLE, collect_statistics, collection
+
+    needs = frozenset(CRITERIA[criterion].needs)
+    lacking = needs & COLLECTABLE if statistics is None else statistics.missing(needs)
+    if not lacking:
+        return statistics
     if data is None:
         raise SpecError(
-            f"The criterion {spec.criterion!r} looks at activations, and there are no data.",
+            f"The criterion {criterion!r} looks at {in_words(lacking)}, and there are no data.",
             fix="Pass statistics=collect_statistics(model, data), or data.",
         )
-    return collect_statistics(model, data, graph=graph)
+    return collect_statistics(model, data, graph=graph, **collection(needs))
+
+
+def in_words(needs: Iterable[str]) -> str:
+    """Return what a criterion needs, as a list of words."""
+    words = {
+        "activations": "activations",
+        "correlation": "correlations",
+        "responses": "answers to single examples",
+        "maps": "ranks of feature maps",
+        "inputs": "the inputs of layers",
+        "moments": "second moments of inputs",
+        "gradients": "gradients",
+        "labels": "labels",
+    }
+    lacking = set(needs)
+    if "activations" in lacking:
+        lacking.discard("correlation")
+    if "maps" in lacking:
+        lacking.discard("responses")
+    if "moments" in lacking:
+        lacking.discard("inputs")
+    found = [word for name, word in words.items() if name in lacking]
+    return " and ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)
+
+
+def check_collected(criterion: Criterion, statistics: Any) -> None:
+    """Raise SpecError if `statistics` were collected without what a criterion needs."""
+    if statistics is None:
+        return
+    lacking = statistics.missing(criterion.needs)
+    if not lacking:
+        return
+    if lacking == {"labels"}:
+        raise SpecError(
+            f"{criterion.label} needs labels, and the statistics are of inputs alone.",
+            fix="Collect statistics from pairs of inputs and class indices.",
+        )
+    options = ", ".join(f"{name}=True" for name in sorted(lacking - {"labels"}))
+    raise SpecError(
+        f"{criterion.label} needs {in_words(lacking)}, and the statistics have none.",
+        fix=f"Pass statistics=collect_statistics(model, data, {options}).",
+    )
 
 
 def tensors_of(model: nn.Module, graph: ModelGraph) -> dict[str, Tensor]:

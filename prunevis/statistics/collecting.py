@@ -49,6 +49,7 @@ def collect_statistics(
     moments: bool = True,
     gradients: bool = False,
     gradient_examples: int = 512,
+    labels: bool = False,
     seed: int = 0,
 ) -> Statistics:
     """Return what the units of `model` answer to a random sample of `data`, and more if asked.
@@ -83,6 +84,8 @@ def collect_statistics(
         Whether to take gradients of the loss, example by example (`Statistics.gradient`).
     gradient_examples
         Of how many examples, the first in order; at least 1.
+    labels
+        Whether labels must be there; they are kept in any case if they are.
     seed
         For the sample of examples and positions.
 
@@ -116,6 +119,7 @@ def collect_statistics(
         moments=moments,
         gradients=gradients,
         gradient_examples=gradient_examples,
+        labels=labels,
         seed=seed,
     ):
         last = progress.statistics
@@ -139,6 +143,7 @@ def collect_steps(
     moments: bool = True,
     gradients: bool = False,
     gradient_examples: int = 512,
+    labels: bool = False,
     seed: int = 0,
 ) -> Iterator[StatisticsProgress]:
     """Do the same batch by batch; yield after each one at least, with the outcome in the last.
@@ -164,14 +169,13 @@ def collect_steps(
     looking = _Looking(
         graph, total, seed, num_top, activations, correlation, responses or maps, maps, moments
     )
-    slopes = None
-    if gradients:
-        if source.targets is None:
-            raise DataError(
-                "Gradients need labels, and the data are inputs alone.",
-                fix="Give pairs of inputs and class indices.",
-            )
-        slopes = GradientSums(model, graph)
+    if (gradients or labels) and source.targets is None:
+        raise DataError(
+            f"{'Gradients need' if gradients else 'This needs'} labels, and the data are inputs "
+            "alone.",
+            fix="Give pairs of inputs and class indices.",
+        )
+    slopes = GradientSums(model, graph) if gradients else None
     sloped = min(total, gradient_examples) if slopes is not None else 0
     end = total if answers or wanted else sloped
     step = _batch_size(graph, batch_size, bool(wanted))
@@ -197,7 +201,7 @@ def collect_steps(
         seen = min(start + step, end)
         if seen < end:
             yield StatisticsProgress(seen, end, None)
-    labels = None if source.targets is None else source.targets[indices].cpu()
+    classes = None if source.targets is None else source.targets[indices].cpu()
     asked = {
         "activations": activations,
         "correlation": activations and correlation,
@@ -216,7 +220,7 @@ def collect_steps(
         input_reasons=reasons,
         gradients={} if slopes is None else slopes.result(),
         responses={name: sums.result() for name, sums in looking.responses.items()},
-        labels=labels,
+        labels=classes,
         source=source.inputs,
         collected=frozenset(name for name, wanted in asked.items() if wanted),
     )
@@ -305,6 +309,7 @@ def collection(needs: Iterable[str]) -> dict[str, bool]:
         "inputs": bool({"inputs", "moments"} & wanted),
         "moments": "moments" in wanted,
         "gradients": "gradients" in wanted,
+        "labels": "labels" in wanted,
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -12,6 +12,9 @@ from torch.nn import functional as F
 
 from prunevis.errors import DataError, ModelError, PrunevisError
 from prunevis.graph.state import untouched
+
+#: Multiply-adds of a step.
+STEP_MACS = 200_000_000
 
 
 class Loss:
@@ -95,6 +98,58 @@ class Loss:
         logits = self.output(tensors, inputs)
         return F.cross_entropy(logits * scale, targets.to(self.device))
 
+    def gradient_steps(
+        self,
+        tensors: Mapping[str, Tensor],
+        inputs: Tensor,
+        targets: Tensor,
+        *,
+        at_once: int,
+        scale: float = 1.0,
+        along: Mapping[str, Tensor] | None = None,
+    ) -> Generator[None, None, dict[str, Tensor]]:
+        """Return the gradient of the mean loss by `tensors`, or of that gradient along a direction.
+
+        Parameters
+        ----------
+        tensors
+            By name; only read.
+        inputs, targets
+            Labelled examples.
+        at_once
+            Examples that go through the network between two yields.
+        scale
+            What logits are multiplied by.
+        along
+            A direction v for every tensor: the Hessian times v is returned instead of the gradient.
+
+        Raises
+        ------
+        ModelError
+            As `output`, or if the network cannot be differentiated (twice).
+        """
+        total = {name: torch.zeros_like(tensor) for name, tensor in tensors.items()}
+        for start in range(0, len(inputs), at_once):
+            x, y = inputs[start : start + at_once], targets[start : start + at_once]
+            with self.running():
+                own = {n: _plain(t).requires_grad_() for n, t in tensors.items()}
+                loss = self(own, x, y.clone(), scale) * (len(x) / len(inputs))
+                found = _gradients(loss, own, again=along is not None)
+                if along is not None:
+                    pairs = [
+                        (g * _plain(along[n])).sum() for n, g in found.items() if g.requires_grad
+                    ]
+                    inner = torch.stack(pairs).sum() if pairs else loss.new_zeros(())
+                    found = _gradients(inner, own)
+            for name, gradient in found.items():
+                total[name] += gradient.detach()
+            yield
+        return total
+
+    def pace(self, macs: int, passes: int = 3) -> int:
+        """Return how many examples of `macs` multiply-adds go through in some tens of ms."""
+        return max(1, min(64, STEP_MACS // max(1, passes * macs)))
+
     def check_labels(self, inputs: Tensor, targets: Tensor) -> None:
         """Raise DataError if `targets` name classes for which the model has no output."""
         with self.running(), torch.no_grad():
@@ -107,6 +162,24 @@ class Loss:
                 got=highest if highest >= classes else int(targets.min()),
                 fix="Check that labels start at 0 and that the model has one output a class.",
             )
+
+
+def _gradients(value: Tensor, tensors: dict[str, Tensor], again: bool = False) -> dict[str, Tensor]:
+    """Return the gradient of `value` by each tensor, zero where it does not depend on it."""
+    if not value.requires_grad:
+        return {name: torch.zeros_like(tensor) for name, tensor in tensors.items()}
+    try:
+        found = torch.autograd.grad(
+            value, list(tensors.values()), create_graph=again, allow_unused=True
+        )
+    except RuntimeError as error:
+        raise ModelError(
+            "The network cannot be differentiated as this criterion needs it.",
+            got=str(error).strip().splitlines()[0],
+            fix="Choose another criterion.",
+        ) from error
+    pairs = zip(tensors.items(), found, strict=True)
+    return {n: torch.zeros_like(t) if g is None else g for (n, t), g in pairs}
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -47,9 +47,28 @@ def l2(layer, context):
     return context.rows(layer).norm(dim=1)
 
 
+def draws(self, context):
+    yield
+    return torch.rand(1)
+
+
+def fails(self, context):
+    yield
+    raise KeyError("nothing")
+
+
 class Mutates(Good):
     def score(self, layer, context):
         return l2(layer, context).clone() + context.weight(layer).add_(1.0).sum() * 0
+
+
+class MutatesModel(Good):
+    needs = frozenset({"weights", "model"})
+
+    def prepare(self, context):
+        with torch.no_grad():
+            context.network().get_parameter("0.weight").add_(1.0)
+        yield
 
 
 class Remembers(Good):
@@ -74,7 +93,14 @@ class Refuses(Good):
         (broken(source=None), "source must be a text"),
         (broken(granularities=("kernel",)), "granularities may only hold"),
         (broken(granularities=()), "granularities is empty"),
-        (broken(needs=frozenset({"gradients"})), "needs may only hold"),
+        (broken(needs=frozenset({"entropy"})), "needs may only hold"),
+        (broken(signed=1), "signed must be True or False"),
+        (broken(signed=True, score=lambda s, la, c: l2(la, c) - 1), "that this should be 0"),
+        (scored(lambda s, la, c: c.gradients(la).before.square), "no statistics were collected"),
+        (scored(lambda s, la, c: c.inputs(la).mean[0]), "no statistics were collected"),
+        (scored(lambda s, la, c: c.network() and l2(la, c)), "only its weights are at hand"),
+        (broken(prepare=draws), "random state in prepare"),
+        (broken(prepare=fails), "fails to prepare for a network of linear layers: KeyError"),
         (broken(random=1), "random must be True or False"),
         (Unchecked, "fails on 0 of a network of linear layers: NotImplementedError"),
         (scored(lambda s, la, c: l2(la, c)[:-1]), r"wrong shape\. Expected: \(8,\)\. Got: \(7,\)"),
@@ -89,6 +115,7 @@ class Refuses(Good):
         (broken(unavailable_for=lambda s, la, g: la.is_output), "None or a sentence, got False"),
         (broken(unavailable=lambda s, g: "no"), "None or a sentence, got 'no'"),
         (Mutates, "changed the tensor 0.weight"),
+        (MutatesModel, "changed the tensor 0.weight of the model"),
         (Remembers, "two different scores for"),
         (Refuses, "though unavailable_for.. gives no reason: Not this one"),
     ],
@@ -97,6 +124,20 @@ class Refuses(Good):
 def test_each_rule_can_be_broken(criterion, said):
     with pytest.raises(AssertionError, match=said):
         check_criterion(criterion)
+
+
+def test_a_criterion_of_the_whole_network_prepares_once_for_all_layers():
+    class Whole(Good):
+        needs = frozenset({"weights", "model"})
+
+        def prepare(self, context):
+            yield
+            return {name: la.num_units for name, la in context.graph.layers.items()}
+
+        def score(self, layer, context):
+            return l2(layer, context) * context.prepared[layer.name]
+
+    check_criterion(Whole)
 
 
 def test_the_good_one_passes_and_leaves_the_random_state_alone():
