@@ -38,49 +38,15 @@ def inverse_hessian(moment: Tensor) -> Tensor:
     return torch.cholesky_inverse(torch.linalg.cholesky(damped))
 
 
-def compensated(weight: Tensor, moment: Tensor, kept: Tensor) -> Tensor:
-    """Return a layer's rows with what a mask keeps adjusted for what it drops.
-
-    The surgeon's update for all weights D that a row drops at once,
-    ``δw = −w_D ([H⁻¹]_DD)⁻¹ [H⁻¹]_D``, which minimises the mean squared change of the unit's output
-    over the samples. For a single weight q it is ``−w_q / [H⁻¹]_qq · H⁻¹ e_q`` (Hassibi & Stork
-    1993).
-
-    Parameters
-    ----------
-    weight
-        Shape (units, columns), as `ScoreContext.rows`.
-    moment
-        float64, shape (groups, columns, columns), of `InputStatistics`.
-    kept
-        bool, shape of `weight`.
-
-    Returns
-    -------
-    Tensor
-        float64, shape of `weight`, zero where `kept` is False.
-    """
-    inverse = inverse_hessian(moment)
-    rows, each = weight.detach().cpu().double(), len(weight) // len(moment)
-    found = rows.clone()
-    for unit, (row, keep) in enumerate(zip(rows, kept.cpu(), strict=True)):
-        gone = (~keep).nonzero().flatten()
-        if not len(gone):
-            continue
-        own = inverse[unit // each]
-        found[unit] -= torch.linalg.solve(own[gone][:, gone], row[gone]) @ own[gone]
-    return torch.where(kept.cpu(), found, 0.0)
-
-
 @CRITERIA.register("obs")
 class OptimalBrainSurgeon(Criterion):
     """``w² / (2 [H⁻¹]_qq)`` with ``H = mean x xᵀ`` of what the layer reads.
 
     Half the mean squared change of the unit's output when the weight goes and the others of its row
-    make up for it as well as they can (`compensated`). H is the Hessian of the layer's squared
-    output error; it is damped by `DAMPING` of its mean diagonal, so that it can be inverted where
-    inputs are dead or there are fewer samples than inputs. Outputs of different layers have
-    different scales: compare within layers.
+    make up for it as well as they can (the repair "obs" is such a making up). H is the Hessian of
+    the layer's squared output error; it is damped by `DAMPING` of its mean diagonal, so that it can
+    be inverted where inputs are dead or there are fewer samples than inputs. Outputs of different
+    layers have different scales: compare within layers.
     """
 
     label = "Optimal brain surgeon"

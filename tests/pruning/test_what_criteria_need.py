@@ -113,6 +113,16 @@ def test_cautions_are_said_aloud(mlp, mlp_data):
         rank(mlp, PruningSpec("obs"), data=few)
 
 
+def test_a_repair_that_needs_more_than_the_criterion_gets_it(mlp, mlp_data):
+    spec = PruningSpec("apoz", "unit", "layer", 0.5, repair="least-squares")
+    plain = rank(mlp, spec, data=mlp_data).plan()
+    graph = trace(mlp, mlp_data.train.inputs[:1])
+    means = collect_statistics(mlp, mlp_data, graph=graph, inputs=True, moments=False)
+    found = rank(mlp, spec, graph=graph, statistics=means, data=mlp_data).plan()
+    x = mlp_data.test.inputs
+    torch.testing.assert_close(remove(mlp, found)(x), remove(mlp, plain)(x))
+
+
 def test_needs_in_words():
     assert in_words({"activations", "correlation"}) == "activations"
     assert in_words({"gradients", "labels"}) == "gradients and labels"

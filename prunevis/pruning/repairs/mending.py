@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -42,9 +43,7 @@ class Mending:
 
     def __post_init__(self) -> None:
         needs, statistics = REPAIRS[self.name].needs, self.statistics
-        if {"inputs", "moments"} & needs and (
-            statistics is None or not (statistics.inputs or statistics.input_reasons)
-        ):
+        if _lacks(needs, statistics):
             raise SpecError(
                 f"The repair {self.name!r} reads what layers read, and that was not collected.",
                 fix="Pass statistics=collect_statistics(model, data, inputs=True), or data.",
@@ -54,6 +53,18 @@ class Mending:
                 f"The repair {self.name!r} runs calibration examples, and there are none.",
                 fix="Pass data.",
             )
+
+
+def _lacks(needs: Iterable[str], statistics: Statistics | None) -> bool:
+    """Whether what a repair needs of the layers' inputs is not there."""
+    wanted = {"inputs", "moments"} & set(needs)
+    if not wanted or statistics is None:
+        return bool(wanted)
+    if not statistics.inputs:
+        return not statistics.input_reasons
+    # a criterion may have been content with means
+    without = all(found.moment is None for found in statistics.inputs.values())
+    return without and bool({"moments"} & statistics.missing(wanted))
 
 
 def calibration_inputs(data: Any, statistics: Statistics | None = None) -> Tensor:
@@ -87,8 +98,7 @@ def mending_of(
     needs = REPAIRS[name].needs
     if name == "none":
         return None
-    lacks = statistics is None or not (statistics.inputs or statistics.input_reasons)
-    if {"inputs", "moments"} & needs and lacks and data is not None:
+    if _lacks(needs, statistics) and data is not None:
         statistics = collect_statistics(
             model,
             data,
