@@ -36,7 +36,7 @@ STALE: dict[str, tuple[str, ...]] = {
     "position": ("steps",),
     "table": ("table", "curve", "weights", "neurons", "steps"),
     "curve": ("curve",),
-    "statistics": ("neurons",),
+    "statistics": ("neurons", "controls"),
     "view": ("controls", "weights", "neurons", "unit", "redundancy", "layers_view"),
     "fine_tuning": ("fine_tune",),
     "scan": ("layers_view",),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.func import functional_call
+from torch.utils._pytree import tree_leaves, tree_map
 
 from prunevis.criteria.base import CRITERIA, Criterion
 from prunevis.criteria.context import ScoreContext
@@ -90,11 +92,22 @@ class _Flow:
     def __init__(self, context: ScoreContext) -> None:
         self._model = context.network()
         named = (*self._model.named_parameters(), *self._model.named_buffers())
-        shape = (1, *context.graph.input_shape)
+        args: tuple[Any, ...] = (torch.ones(1, *context.graph.input_shape),)
+        kwargs: dict[str, Any] = {}
+        if context.graph.example is not None:
+            args, kwargs = context.graph.example.args, dict(context.graph.example.kwargs)
         with torch.inference_mode(False):
             self._tensors = {name: _positive(tensor.detach()) for name, tensor in named}
             device = next(iter(self._tensors.values())).device
-            self._ones = torch.ones(shape, dtype=torch.float64, device=device)
+
+            def ones(leaf: Any) -> Any:
+                if not isinstance(leaf, Tensor):
+                    return leaf
+                if leaf.is_floating_point():
+                    return torch.ones(leaf.shape, dtype=torch.float64, device=device)
+                return leaf.to(device)
+
+            self._inputs = tree_map(ones, args), tree_map(ones, kwargs)
 
     def scores(self, weights: list[str], left: Tensor) -> Tensor:
         """Return float64 scores of all weights in a row; those that have gone score 0."""
@@ -110,9 +123,11 @@ class _Flow:
             try:
                 # copies, since a forward may write into its buffers
                 rest = {n: t.clone() for n, t in self._tensors.items() if n not in own}
-                found = functional_call(self._model, {**rest, **own}, self._ones)
+                found = functional_call(self._model, {**rest, **own}, *self._inputs)
+                answers = [leaf for leaf in tree_leaves(found) if isinstance(leaf, Tensor)]
+                total = torch.stack([leaf.sum() for leaf in answers]).sum()
                 gradients = torch.autograd.grad(
-                    found.sum(), list(own.values()), allow_unused=True, materialize_grads=True
+                    total, list(own.values()), allow_unused=True, materialize_grads=True
                 )
             except (RuntimeError, TypeError, AttributeError, ValueError) as error:
                 raise ModelError(

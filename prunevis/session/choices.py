@@ -26,8 +26,9 @@ def why_not(graph: ModelGraph, setting: Setting, layer: LayerInfo) -> str | None
 
     Units of the output layer are the classes, so they stay; its weights may be asked for.
     """
+    criterion = CRITERIA[setting.criterion]()
     if setting.granularity == "weight":
-        return layer.weight_reason
+        return layer.weight_reason or criterion.unavailable_for(layer, graph)
     if layer.reason is not None:
         return layer.reason
     group = graph.groups.get(layer.group or "")
@@ -35,7 +36,6 @@ def why_not(graph: ModelGraph, setting: Setting, layer: LayerInfo) -> str | None
         return "Its units form no group that could leave."
     if group.reason is not None:
         return group.reason
-    criterion = CRITERIA[setting.criterion]()
     reasons = [criterion.unavailable_for(graph.layers[p], graph) for p in group.producers]
     return None if any(reason is None for reason in reasons) else reasons[0]
 

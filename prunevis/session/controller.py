@@ -36,6 +36,7 @@ from prunevis.session.state import (
     Table,
 )
 from prunevis.session.tables import POSITIONS, Curves, build_table, keep, whole_table, with_position
+from prunevis.statistics import COLLECTABLE
 
 #: Steps back that are kept; each holds one copy of the network.
 MAX_STAGES = 20
@@ -246,8 +247,10 @@ class Controller:
     def need_statistics(self) -> None:
         """Collect statistics of the present network if that has not been done."""
         # a ranking by activations collects them itself
-        needs = set(CRITERIA[self.session.setting.criterion].needs)
-        ranking = self.worker.running("rank") and needs & {"activations", "correlation"}
+        ranking = (
+            self.worker.running("rank")
+            and CRITERIA[self.session.setting.criterion].needs & COLLECTABLE
+        )
         waiting = self.worker.running("statistics") or ranking
         if self.session.network is not None and self.session.statistics is None and not waiting:
             self.worker.submit("statistics", lambda: measuring.collect(self), SOON)

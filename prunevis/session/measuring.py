@@ -6,7 +6,7 @@ longer. Jobs read the session and hand what they found to the controller.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from typing import TYPE_CHECKING
 
 from prunevis.criteria import CRITERIA
@@ -23,13 +23,25 @@ from prunevis.session import choices
 from prunevis.session.jobs import REFINE
 from prunevis.session.memory import give_back
 from prunevis.session.state import Scan, Status, Table
-from prunevis.statistics import collect_steps
+from prunevis.statistics import COLLECTABLE, collect_steps, collection
 
 if TYPE_CHECKING:
     from prunevis.session.controller import Controller
 
 #: A step that yields a priority goes on with that.
 Steps = Generator[int | None, None, None]
+
+#: Most and least examples whose gradients are taken, and multiply-adds spent on them: a minute or
+#: two on one core.
+MOST_GRADIENTS, LEAST_GRADIENTS, GRADIENT_MACS = 512, 32, 300_000_000_000
+
+#: What a pass is doing, in words, slowest first.
+COLLECTING = {
+    "gradients": "Collecting gradients",
+    "moments": "Collecting what the layers read",
+    "inputs": "Collecting what the layers read",
+    "maps": "Taking the rank of feature maps",
+}
 
 #: Files larger than this, in bytes, take too long to compress between two slider moves.
 MOST_TO_COMPRESS = 6_000_000
@@ -53,8 +65,7 @@ def rank_setting(controller: Controller) -> Steps:
     ranking = controller.rankings.get(key)
     if ranking is None:
         criterion = CRITERIA[setting.criterion]()
-        if {"activations", "correlation"} & set(criterion.needs) and session.statistics is None:
-            yield from collect(controller)
+        yield from collect(controller, criterion.needs)
         session.status = Status("busy", f"Ranking by {criterion.label}")
         yield
         # a stage's network never changes, so its scores need not be kept beside it
@@ -124,16 +135,46 @@ def sweep(controller: Controller, table: Table) -> Steps:
     give_back()
 
 
-def collect(controller: Controller) -> Steps:
-    """Collect statistics of the present network on calibration examples."""
+def collect(controller: Controller, needs: Iterable[str] = ("activations", "correlation")) -> Steps:
+    """Collect what is missing of `needs` of the present network, on calibration examples.
+
+    What units answer comes with the first pass in any case: other panels show it.
+    """
     session = controller.session
     stage, data = session.network.stage, session.network.data
-    for progress in collect_steps(stage.model, data, stage.graph):
-        session.status = Status("busy", "Watching the neurons", progress.seen, progress.total)
-        if progress.statistics is not None:
-            session.statistics = progress.statistics
+    lacking = set(needs) & COLLECTABLE
+    if session.statistics is None:
+        lacking |= {"activations", "correlation"} if lacking else set()
+    else:
+        lacking = set(session.statistics.missing(lacking))
+    if not lacking:
+        return
+    macs = max(1, stage.graph.macs)
+    steps = collect_steps(
+        stage.model,
+        data,
+        stage.graph,
+        gradient_examples=max(LEAST_GRADIENTS, min(MOST_GRADIENTS, GRADIENT_MACS // (3 * macs))),
+        **collection(lacking),
+    )
+    text = _collecting(lacking)
+    for progress in steps:
+        counted = f"{text}: {progress.seen:,} of {progress.total:,} examples"
+        session.status = Status("busy", counted, progress.seen, progress.total)
+        found = progress.statistics
+        if found is not None:
+            known = session.statistics
+            session.statistics = found if known is None else known.joined(found)
         yield
     controller.show_status()
+
+
+def _collecting(needs: set[str]) -> str:
+    """Say what a pass collects, the slowest part of it."""
+    for need, text in COLLECTING.items():
+        if need in needs:
+            return text
+    return "Watching the neurons"
 
 
 def scan(controller: Controller) -> Steps:

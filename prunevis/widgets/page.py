@@ -16,13 +16,15 @@ Slices (Python → browser)
     ``{kind: "loading" | "busy" | "idle" | "error", text, done, total}``; `done` of `total` or null.
 ``controls``
     ``{models: [{name, label, detail}], model, granularities: [{name, label, help, disabled}],
-    granularity, criteria: [{name, label, summary, formula, source, url, disabled}], criterion,
-    scopes: [{name, label, help}], scope, seed, seed_shown, layer,
+    granularity, criteria: [{name, label, group, summary, formula, source, url, disabled}],
+    criterion, basis, caution, scopes: [{name, label, help}], scope, seed, seed_shown, layer,
     layers: [{name, kind, shape, params, share, ticked, own, disabled, is_output,
     together: [name]}], pending}`` where `disabled` is null or the reason in words, `own` null or a
     sparsity in [0, 1), `share` of all parameters in [0, 1], `layer` the layer that the views show,
     `together` the layers whose units leave with this one's, and `pending` says that the table is
-    still another setting's. `models` is empty for a person's own network.
+    still another setting's. `group` is the heading that a criterion stands under, `basis` what the
+    chosen one was computed from and `caution` why that is little, or "". `models` is empty for a
+    person's own network.
 ``table``
     What each slider position costs: ``{key, granularity, sparsity: [K], achieved: [K], params: [K],
     bytes: [K], storage: [K of "dense" | "bitmask" | "csr"], dense_bytes: [K],

@@ -318,7 +318,9 @@ def test_controls(visit, mlp, mlp_data):
     controls = visit(mlp, mlp_data).page.controls
     assert controls["models"] == []  # a person's own network
     assert (controls["granularity"], controls["criterion"]) == ("weight", "magnitude")
-    assert [c["name"] for c in controls["criteria"]] == ["magnitude", "random"]
+    names = [c["name"] for c in controls["criteria"]]
+    assert (names[0], names[-1]) == ("magnitude", "random")
+    assert controls["basis"] == controls["caution"] == ""
     layers = {entry["name"]: entry for entry in controls["layers"]}
     assert list(layers) == ["fc1", "fc2", "fc3"]
     assert layers["fc1"] == {

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from prunevis.app.views.words import plain
-from prunevis.criteria import CRITERIA
+from prunevis.criteria import CRITERIA, Criterion
+from prunevis.pruning.ranking import cautions
+from prunevis.pruning.scoring import in_words
 from prunevis.session.choices import unavailable, why_not
 from prunevis.session.state import Session
+from prunevis.statistics import COLLECTABLE
 
 GRANULARITIES = (
     ("weight", "Weights", "Weights become zeros; the network keeps its shape."),
@@ -89,15 +92,17 @@ def controls(session: Session, models: Sequence[dict[str, str]] = ()) -> dict[st
             {
                 "name": name,
                 "label": entry.label,
+                "group": _reads(entry),
                 "summary": entry.summary,
                 "formula": entry.formula,
                 "source": entry.source,
                 "url": entry.url,
                 "disabled": plain(unavailable(graph, setting, name)),
             }
-            for name, entry in CRITERIA.items()
-            if setting.granularity in entry.granularities
+            for name, entry in _in_groups(setting.granularity)
         ],
+        "basis": _basis(session),
+        "caution": _caution(session),
         "criterion": setting.criterion,
         "scopes": [{"name": n, "label": label, "help": text} for n, label, text in SCOPES],
         "scope": setting.scope,
@@ -107,3 +112,60 @@ def controls(session: Session, models: Sequence[dict[str, str]] = ()) -> dict[st
         "layers": layers,
         "pending": session.table is not None and session.table.setting != setting,
     }
+
+
+#: Headings of the menu of criteria, by what they read, and who stands under each.
+_GROUPS: tuple[tuple[str, frozenset[str]], ...] = (
+    ("By weights", frozenset({"weights", "norm"})),
+    ("By what units answer", frozenset({"activations", "correlation", "responses", "maps"})),
+    ("By what layers read", frozenset({"inputs", "moments"})),
+    ("By gradients", frozenset({"gradients"})),
+    ("Control", frozenset()),
+)
+
+
+def _reads(entry: type[Criterion]) -> str:
+    """Return the heading under which a criterion stands."""
+    needs = set(entry.needs)
+    if {"model", "labels"} <= needs:
+        needs.add("gradients")  # it takes its own
+    found = [heading for heading, group in _GROUPS if group & needs]
+    return found[-1] if found else _GROUPS[-1][0]
+
+
+def _in_groups(granularity: str) -> list[tuple[str, type[Criterion]]]:
+    """Return the criteria of a granularity, heading by heading."""
+    order = [heading for heading, _ in _GROUPS]
+    able = [(n, entry) for n, entry in CRITERIA.items() if granularity in entry.granularities]
+    return sorted(able, key=lambda pair: order.index(_reads(pair[1])))
+
+
+def _basis(session: Session) -> str:
+    """Say what the chosen criterion was computed from, and of how many examples."""
+    entry, found = CRITERIA[session.setting.criterion], session.statistics
+    needs = COLLECTABLE.intersection(entry.needs)
+    read = in_words(needs - {"labels"}) or "runs of the network"
+    if not needs:
+        return ""
+    if found is None or found.missing(needs):
+        return f"Reads {read}: collected when it is chosen."
+    counts = {found.num_examples}
+    if "gradients" in needs:
+        counts = {one.num_examples for one in found.gradients.values()}
+    elif "maps" in needs:
+        counts = {one.num_maps for one in found.responses.values() if one.num_maps}
+    count = max(counts, default=found.num_examples)
+    part = "training" if found.split == "train" else "test"
+    if read == "runs of the network":
+        return f"Runs a copy of the network on up to {count:,} {part} examples."
+    return f"From {read}, on {count:,} {part} examples."
+
+
+def _caution(session: Session) -> str:
+    """Say why the ranking deserves little trust, if it does."""
+    table = session.table
+    if table is None or table.setting != session.setting:
+        return ""
+    found = cautions(table.ranking, session.statistics)
+    more = f" So it is with {len(found) - 1} more." if len(found) > 1 else ""
+    return found[0].replace("`", "") + more if found else ""

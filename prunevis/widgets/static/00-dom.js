@@ -49,11 +49,17 @@ function setOptions(select, options, value) {
   const signature = JSON.stringify(options);
   if (select._pvOptions !== signature) {
     select._pvOptions = signature;
-    select.replaceChildren(
-      ...options.map((o) =>
-        h("option", { value: o.name, disabled: !!o.disabled, title: o.disabled || o.detail }, o.label)
-      )
-    );
+    const groups = new Map();
+    select.replaceChildren();
+    for (const o of options) {
+      const option = h("option",
+        { value: o.name, disabled: !!o.disabled, title: o.disabled || o.detail }, o.label);
+      if (o.group && !groups.has(o.group)) {
+        groups.set(o.group, h("optgroup", { label: o.group }));
+        select.append(groups.get(o.group));
+      }
+      (groups.get(o.group) || select).append(option);
+    }
   }
   if (value !== undefined && value !== null && select.value !== value) select.value = value;
 }

@@ -26,7 +26,7 @@ function headerPanel(root, bus) {
     setAttr(status, "data-kind", kind);
     setText(text, now.text || "Ready");
     const counting = known(now.done) && known(now.total) && now.total > 0;
-    const told = counting && String(now.text || "").includes(String(now.total));
+    const told = counting && String(now.text || "").includes(integer(now.total));
     setText(count, counting && !told ? `${integer(now.done)} of ${integer(now.total)}` : "");
     setAttr(progress, "data-on", kind === "busy" || kind === "loading");
     setAttr(progress, "data-endless", !counting);

@@ -47,9 +47,13 @@ function controlsPanel(root, bus) {
 
   const criterion = h("select", { "data-testid": "criterion", onchange: pick("criterion") });
   const summary = h("span");
+  const cite = h("span", { class: "pv-cite" });
+  const basis = h("p", { class: "pv-quiet", "data-testid": "basis" });
+  const caution = h("p", { class: "pv-quiet pv-caution", "data-testid": "caution" });
   const why = whyPart();
   const criterionField = field("Criterion", criterion,
-    h("p", { class: "pv-quiet pv-two" }, summary, " ", why.button), why.box);
+    h("p", { class: "pv-quiet pv-two" }, summary, " ", cite, " ", why.button),
+    why.box, basis, caution);
   setAttr(criterion, "aria-labelledby", criterionField.id);
 
   const scope = segmented("Rank", "scope", (name) => bus.send("scope", { name }));
@@ -91,10 +95,15 @@ function controlsPanel(root, bus) {
 
     granularity.set(c.granularities || [], c.granularity);
     setText(granularityHelp, helpOf(c.granularities, c.granularity));
-    setOptions(criterion, (c.criteria || []).map(({ name, label, disabled }) =>
-      ({ name, label, disabled })), c.criterion);
+    setOptions(criterion, (c.criteria || []).map(({ name, label, summary, group, disabled }) =>
+      ({ name, label, group, disabled, detail: summary })), c.criterion);
     const rule = (c.criteria || []).find((x) => x.name === c.criterion) || {};
     setText(summary, rule.summary);
+    setText(cite, rule.source ? `${rule.source.replace(/\.$/, "")}.` : "");
+    setText(basis, c.basis);
+    setHidden(basis, !c.basis);
+    setText(caution, c.caution);
+    setHidden(caution, !c.caution);
     why.set(rule);
     scope.set(c.scopes || [], c.scope);
     setText(scopeHelp, helpOf(c.scopes, c.scope));
