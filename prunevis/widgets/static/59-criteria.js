@@ -74,7 +74,9 @@ function oraclePart(bus) {
 }
 
 function racersPart(change) {
-  const root = h("fieldset", { class: "pv-racers" });
+  const list = h("div", { class: "pv-racers-list" });
+  const legend = h("legend", { class: "pv-label" });
+  const root = h("fieldset", { class: "pv-racers" }, legend, list);
   let boxes = [];
   let signature = null;
   let most = 5;
@@ -97,8 +99,8 @@ function racersPart(change) {
       const kept = (before || []).filter((name) => names.includes(name));
       const ticked = kept.length ? kept : view.usual || [];
       boxes = names.map((name) => h("input", { type: "checkbox", value: name, checked: ticked.includes(name), "data-testid": `racer-${name}`, onchange: limit }));
-      root.replaceChildren(h("legend", { class: "pv-label" }, `Criteria, up to ${most}`),
-        ...(view.criteria || []).map((c, i) => h("label", null, boxes[i], h("span", null, c.label))));
+      setText(legend, `Criteria, up to ${most}`);
+      list.replaceChildren(...(view.criteria || []).map((c, i) => h("label", null, boxes[i], h("span", null, c.label))));
       limit();
     },
     disable(off) {
