@@ -11,7 +11,7 @@ from typing import Any
 from prunevis.criteria import CRITERIA
 from prunevis.errors import SpecError
 from prunevis.graph.layers import LayerInfo, ModelGraph
-from prunevis.pruning import GRANULARITIES, SCOPES, check_sparsity
+from prunevis.pruning import GRANULARITIES, SCOPES, PruningSpec, check_sparsity
 from prunevis.session.state import Setting, Stage, View
 
 TABS = (
@@ -19,6 +19,8 @@ TABS = (
     *("criteria", "layers", "fine_tune"),
 )
 THEMES = ("light", "dark")
+#: What is chosen apart from how pieces are scored and compared.
+MORE = ("of", "multiple_of", "min_units", "pattern")
 
 
 def why_not(graph: ModelGraph, setting: Setting, layer: LayerInfo) -> str | None:
@@ -114,14 +116,31 @@ def known_layer(graph: ModelGraph, layer: Any) -> str:
     return layer
 
 
+def _more(setting: Setting, what: str, value: Any) -> Setting:
+    """Return `setting` with another entry of `MORE`, checked as a request is."""
+    changed = replace(setting, **{what: value})
+    PruningSpec.make(
+        changed.criterion,
+        changed.granularity,
+        changed.scope,
+        of=changed.of,
+        multiple_of=changed.multiple_of,
+        min_units=changed.min_units,
+        pattern=changed.pattern,
+    )
+    return changed
+
+
 def chosen(stage: Stage | None, setting: Setting, what: str, value: Any) -> Setting:
-    """Return `setting` with another granularity, criterion, scope or seed.
+    """Return `setting` with another granularity, criterion, scope or seed, or one of `MORE`.
 
     Raises
     ------
     SpecError
         If there is no such value, or the criterion cannot be used on this network.
     """
+    if what in MORE:
+        return _more(setting, what, value)
     if what == "seed":
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**31:
             raise SpecError("A seed is a whole number from 0.", got=repr(value)[:40])
@@ -141,7 +160,10 @@ def chosen(stage: Stage | None, setting: Setting, what: str, value: Any) -> Sett
     if stage is None:
         return setting
     if what == "granularity":
-        setting = usable(stage.graph, replace(setting, own=()))
+        # what pieces leave together is asked of weights and of units in other ways
+        of = "sparsity" if setting.of == "units" else setting.of
+        setting = replace(setting, own=(), of=of, multiple_of=1, min_units=1, pattern=None)
+        setting = usable(stage.graph, setting)
         return replace(setting, ticked=prunable(stage, setting))
     if what == "criterion":
         check_usable(stage.graph, setting)

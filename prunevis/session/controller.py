@@ -18,7 +18,7 @@ from prunevis.data import Data
 from prunevis.errors import PrunevisError, SpecError
 from prunevis.evaluation import AccuracyEstimate, Evaluation, Together
 from prunevis.pruning import check_sparsity
-from prunevis.session import choices, measuring, tuning
+from prunevis.session import choices, measuring, positions, tuning
 from prunevis.session.instruments import Instruments
 from prunevis.session.jobs import BACKGROUND, LONG, NOW, REFINE, SOON, Worker
 from prunevis.session.judging import JOBS as COMPARING
@@ -111,10 +111,12 @@ class Controller:
     # -- settings --------------------------------------------------------------------------------
 
     def choose(self, what: str, value: Any) -> None:
-        """Choose a granularity, criterion, scope or seed."""
-        network = self.session.network
-        stage = None if network is None else network.stage
-        self._set(choices.chosen(stage, self.session.setting, what, value))
+        """Choose a granularity, criterion, scope or seed, or one of `choices.MORE`."""
+        session = self.session
+        stage = None if session.network is None else session.network.stage
+        setting = choices.chosen(stage, session.setting, what, value)
+        session.position = positions.same_place(session, setting)
+        self._set(setting)
 
     def tick(self, layer: Any, on: bool) -> None:
         """Let a layer, and those whose units leave with it, take part or not."""
@@ -138,14 +140,18 @@ class Controller:
         if self.session.network is None:
             return
         if not self.session.setting.ticked:
-            self._show(whole_table(self._stage(), self.session.setting, self.extra))
-            self.move(self.session.position)
-            self.show_status()
+            self.nothing_goes()
         else:
             self.worker.submit("rank", lambda: measuring.rank_setting(self), NOW)
         # costs need no accuracy: the page is ready before the network as it came is measured
         if self._stage().baseline is None and not self.worker.running("baseline"):
             self.worker.submit("baseline", lambda: measure_baseline(self), SOON)
+
+    def nothing_goes(self) -> None:
+        """Show a slider that leaves the network whole wherever it stands."""
+        self._show(whole_table(self._stage(), self.session.setting, self.extra))
+        self.move(self.session.position)
+        self.show_status()
 
     def baseline_measured(self, stage: Stage, baseline: Evaluation) -> None:
         """Take over what the network as it came can do; called by the job."""
@@ -161,11 +167,11 @@ class Controller:
         else:
             self.show_status()
 
-    def ranked(self, ranking: Any, key: str) -> None:
-        """Take over a ranking; called by the job."""
+    def ranked(self, ranking: Any, key: str, pairs: Sequence[tuple[float, float]]) -> None:
+        """Take over a ranking and the slider's positions in it; called by the job."""
         keep(self.rankings, key, ranking)
         stage = self._stage()
-        self._show(build_table(stage, self.session.setting, ranking, self.extra))
+        self._show(build_table(stage, self.session.setting, ranking, pairs=pairs))
         self.move(self.session.position)
 
     def _show(self, table: Table) -> None:
@@ -181,18 +187,18 @@ class Controller:
 
     def move(self, sparsity: Any) -> None:
         """Put the slider at `sparsity` and measure there."""
-        sparsity = min(check_sparsity(sparsity), POSITIONS[-1])
         session, table = self.session, self.session.table
-        session.position = sparsity
+        # a table may end where no more can go
+        last = POSITIONS[-1] if table is None else min(POSITIONS[-1], table.sparsity[-1])
+        sparsity = session.position = min(check_sparsity(sparsity), last)
         if table is None:
             return
         index = table.index(sparsity)
         if abs(table.sparsity[index] - sparsity) > 4e-4:
+            # the oldest typed position makes room
+            oldest = self.extra[0] if len(self.extra) == MAX_EXTRA else None
             self.extra = (*self.extra, round(sparsity, 4))[-MAX_EXTRA:]
-            if len(table.sparsity) < len(POSITIONS) + MAX_EXTRA:
-                self._show(with_position(table, self.extra[-1]))
-            else:  # the oldest typed position makes room
-                self._show(build_table(table.stage, table.setting, table.ranking, self.extra))
+            self._show(with_position(table, self.extra[-1], oldest))
             table = session.table
             index = table.index(sparsity)
             # the sweep knows nothing of the new position; it starts again with what is left
@@ -267,7 +273,7 @@ class Controller:
     def apply(self) -> None:
         """Make what the slider shows the network that is studied from here on."""
         table = tuning.present_table(self, "There is nothing to apply yet.")
-        plan = table.ranking.plan(self.session.position)
+        plan = table.plan_at(self.session.position)
         gone = sum(n - table.ranking.already.get(name, 0) for name, n in plan.removed.items())
         if not self.session.setting.ticked:
             raise SpecError("No layer is ticked.", fix="Tick at least one first.")
@@ -308,8 +314,7 @@ class Controller:
         session.network = network
         session.setting = choices.carried(before, network.stage, session.setting)
         session.view = replace(session.view, unit=None)
-        weights = session.setting.granularity == "weight"
-        session.position = network.stage.sparsity if weights else 0.0
+        session.position = positions.standing(network.stage, session.setting)
         self.refresh()
         self._serve_tab()
 
@@ -319,7 +324,7 @@ class Controller:
         """Train what the slider shows, its pruned weights held at zero."""
         table = tuning.present_table(self, "There is no network to train yet.")
         form = tuning.checked_form(self.session.network.data, epochs, learning_rate, source)
-        plan = table.ranking.plan(self.session.position)
+        plan = table.plan_at(self.session.position)
         self.session.fine_tuning = FineTuning(state="running", text="Starting", **form)
         self.worker.submit("fine_tune", lambda: tuning.fine_tune(self, plan), LONG)
         self.show_status()
@@ -390,5 +395,5 @@ class Controller:
         return self.instruments.together(
             table.stage,
             self.session.network.data,
-            [table.ranking.plan(table.sparsity[k]) for k in indices],
+            [table.plan(k) for k in indices],
         )

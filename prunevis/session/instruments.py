@@ -78,7 +78,7 @@ class Instruments:
             # at 0 nothing goes, or what has gone before: the network as it stands
             known = {0.0: sampler.reference, **known}
             sampler = Sampler(data.test, Reference.nearest(position, known))
-        plans = [table.ranking.plan(position)]
+        plans = [table.plan(index)]
         return Together(self.engine(stage, data), sampler, plans, self.workspace)
 
     def learn(self, table: Table, index: int, stream: Stream) -> None:
@@ -113,8 +113,8 @@ class Instruments:
                 yield from engine.tune_steps(inputs)
         if table.ranking.spec.granularity == "unit" and engine.cut is None and not engine.large:
             yield
-            middle = table.sparsity[len(table.sparsity) // 2]
-            yield from engine.tune_steps(inputs, table.ranking.plan(middle))
+            middle = table.plan(len(table.sparsity) // 2)
+            yield from engine.tune_steps(inputs, middle)
 
     def _take(self, stage: Stage) -> None:
         before = self._stage

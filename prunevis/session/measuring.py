@@ -7,9 +7,11 @@ longer. Jobs read the session and hand what they found to the controller.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from prunevis.criteria import CRITERIA
+from prunevis.errors import NothingToPruneError
 from prunevis.evaluation import (
     AccuracyEstimate,
     Evaluation,
@@ -22,6 +24,7 @@ from prunevis.pruning import rank_steps
 from prunevis.session import choices
 from prunevis.session.jobs import REFINE
 from prunevis.session.memory import give_back
+from prunevis.session.positions import position_steps
 from prunevis.session.state import Scan, Status, Table
 from prunevis.statistics import COLLECTABLE, collect_steps, collection
 
@@ -61,7 +64,8 @@ def rank_setting(controller: Controller) -> Steps:
     """Score and sort for the present setting; statistics first, where the criterion needs them."""
     session = controller.session
     stage, setting = session.network.stage, session.setting
-    key = f"{stage.number}|{setting!r}"
+    # one order serves whatever the slider counts in
+    key = f"{stage.number}|{replace(setting, of='sparsity')!r}"
     ranking = controller.rankings.get(key)
     if ranking is None:
         criterion = CRITERIA[setting.criterion]()
@@ -69,15 +73,25 @@ def rank_setting(controller: Controller) -> Steps:
         session.status = Status("busy", f"Ranking by {criterion.label}")
         yield
         # a stage's network never changes, so its scores need not be kept beside it
-        ranking = yield from rank_steps(
-            stage.model,
-            setting.spec(),
-            graph=stage.graph,
-            statistics=session.statistics,
-            keep_scores=False,
-        )
+        try:
+            ranking = yield from rank_steps(
+                stage.model,
+                setting.spec(),
+                graph=stage.graph,
+                statistics=session.statistics,
+                keep_scores=False,
+            )
+        except NothingToPruneError as error:
+            if setting.multiple_of == setting.min_units == 1:
+                raise
+            # every layer is too small for what is to stay of it
+            controller.report(error)
+            controller.nothing_goes()
+            return
         yield
-    controller.ranked(ranking, key)
+    pairs = yield from position_steps(stage, setting, ranking, controller.extra)
+    yield
+    controller.ranked(ranking, key, pairs)
 
 
 def estimate(controller: Controller, table: Table, index: int) -> Steps:
@@ -101,7 +115,7 @@ def estimate(controller: Controller, table: Table, index: int) -> Steps:
 def compress(controller: Controller, table: Table, index: int) -> Steps:
     """Compress the file at position `index`: no formula knows what that gives."""
     yield
-    plan = table.ranking.plan(table.sparsity[index])
+    plan = table.plan(index)
     stored = yield from storage_steps(table.stage.model, plan)
     controller.measured(table, index, stored.compressed)
 

@@ -19,7 +19,7 @@ from prunevis.errors import PrunevisError
 from prunevis.evaluation import AccuracyEstimate, Evaluation, Sensitivity
 from prunevis.graph.cost import CostModel, ModelCost
 from prunevis.graph.layers import ModelGraph
-from prunevis.pruning import PruningSpec, Ranking
+from prunevis.pruning import PruningPlan, PruningSpec, Ranking
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,10 @@ class Setting:
         Layers that may be pruned, in the order of the graph.
     own
         Layers with a sparsity of their own, in [0, 1).
+    of
+        What the slider's positions are removed shares of, as in `PruningSpec`.
+    multiple_of, min_units, pattern
+        As in `PruningSpec`.
     """
 
     granularity: str = "weight"
@@ -42,6 +46,10 @@ class Setting:
     seed: int = 0
     ticked: tuple[str, ...] = ()
     own: tuple[tuple[str, float], ...] = ()
+    of: str = "sparsity"
+    multiple_of: int = 1
+    min_units: int = 1
+    pattern: str | None = None
 
     def spec(self, sparsity: float = 0.0) -> PruningSpec:
         """Return the request that this setting makes at `sparsity`."""
@@ -53,6 +61,9 @@ class Setting:
             sparsity,
             {name: own.get(name) for name in self.ticked},
             self.seed,
+            multiple_of=self.multiple_of,
+            min_units=self.min_units,
+            pattern=self.pattern,
         )
 
 
@@ -119,7 +130,9 @@ class Table:
     ranking
         The order of removal.
     sparsity
-        Ascending positions, in [0, 1).
+        Ascending positions, in [0, 1): shares removed of what the setting says.
+    solved
+        The sparsity that each stands for; the same, unless they are shares of something else.
     costs, removed, cuts, threshold
         Of each position; `removed` counts by layer or group, the other two are as in `PruningPlan`.
     """
@@ -133,6 +146,17 @@ class Table:
     removed: tuple[Mapping[str, int], ...] = field(repr=False)
     cuts: tuple[Mapping[str, int], ...] = field(repr=False)
     threshold: tuple[float | None, ...] = field(repr=False)
+    solved: tuple[float, ...] = field(repr=False)
+
+    def plan(self, index: int) -> PruningPlan:
+        """Return what goes at a position."""
+        return self.ranking.plan(self.solved[index])
+
+    def plan_at(self, position: float) -> PruningPlan:
+        """Return what goes where the slider stands, also between two positions."""
+        if self.setting.of == "sparsity":
+            return self.ranking.plan(min(position, self.sparsity[-1]))
+        return self.plan(self.index(position))
 
     def index(self, sparsity: float) -> int:
         """Return the position nearest to `sparsity`."""

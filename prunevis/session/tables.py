@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from prunevis.evaluation import AccuracyEstimate
 from prunevis.pruning import PruningSpec, Ranking
+from prunevis.pruning.targets import Shares
+from prunevis.session.positions import POSITIONS
 from prunevis.session.state import Curve, Setting, Stage, Table
-
-#: Slider positions: every percent, and "as much as can go" at the end.
-POSITIONS: tuple[float, ...] = (*(k / 100 for k in range(100)), 0.999)
 
 #: Settings whose known accuracies are kept, so that going back costs nothing. An estimate takes
 #: about 100 bytes, so this is well under a megabyte.
@@ -25,21 +24,30 @@ OTHER_RANKINGS = 64 * 2**20
 
 
 def build_table(
-    stage: Stage, setting: Setting, ranking: Ranking, extra: Iterable[float] = ()
+    stage: Stage,
+    setting: Setting,
+    ranking: Ranking,
+    extra: Iterable[float] = (),
+    pairs: Sequence[tuple[float, float]] | None = None,
 ) -> Table:
-    """Return the costs of all `POSITIONS`, and of `extra` ones in between."""
-    sparsity = tuple(sorted({*POSITIONS, *extra}))
-    plans = [ranking.plan(s) for s in sparsity]
+    """Return the costs of all `POSITIONS`, and of `extra` ones in between.
+
+    Or of `pairs` of a position and the sparsity that it stands for, as `position_steps` finds them.
+    """
+    if pairs is None:
+        pairs = [(s, s) for s in sorted({*POSITIONS, *extra})]
+    plans = [ranking.plan(solved) for _, solved in pairs]
     return Table(
         key=f"{stage.number}|{setting!r}",
         stage=stage,
         setting=setting,
         ranking=ranking,
-        sparsity=sparsity,
+        sparsity=tuple(position for position, _ in pairs),
         costs=tuple(stage.costs.cost(plan) for plan in plans),
         removed=tuple(plan.removed for plan in plans),
         cuts=tuple(plan.cuts for plan in plans),
         threshold=tuple(plan.threshold for plan in plans),
+        solved=tuple(solved for _, solved in pairs),
     )
 
 
@@ -49,21 +57,40 @@ def whole_table(stage: Stage, setting: Setting, extra: Iterable[float] = ()) -> 
     return build_table(stage, setting, Ranking.of_nothing(stage.graph, spec), extra)
 
 
-def with_position(table: Table, sparsity: float) -> Table:
-    """Return `table` with one more position; the others are not computed again."""
-    plan = table.ranking.plan(sparsity)
-    k = bisect(table.sparsity, sparsity)
+def with_position(table: Table, position: float, without: float | None = None) -> Table:
+    """Return `table` with one more position; the others are not computed again.
+
+    Parameters
+    ----------
+    table
+        As it stands.
+    position
+        In [0, 1), none that it has.
+    without
+        A position to leave out in its place.
+    """
+    setting, solved = table.setting, position
+    if setting.of != "sparsity" and table.ranking.total:
+        solved = Shares(table.ranking, setting.of, table.stage.costs).sparsity(1 - position)
+    plan = table.ranking.plan(solved)
+    k = bisect(table.sparsity, position)
 
     def put(column: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
-        return (*column[:k], value, *column[k:])
+        longer = (*column[:k], value, *column[k:])
+        if without not in table.sparsity:
+            return longer
+        gone = table.sparsity.index(without)
+        gone += gone >= k
+        return (*longer[:gone], *longer[gone + 1 :])
 
     return replace(
         table,
-        sparsity=put(table.sparsity, sparsity),
+        sparsity=put(table.sparsity, position),
         costs=put(table.costs, table.stage.costs.cost(plan)),
         removed=put(table.removed, plan.removed),
         cuts=put(table.cuts, plan.cuts),
         threshold=put(table.threshold, plan.threshold),
+        solved=put(table.solved, solved),
     )
 
 

@@ -29,7 +29,9 @@ def table_of(stage, granularity):
     criterion = {"weight": "magnitude", "unit": "l1"}[granularity]
     spec = PruningSpec.make(criterion, granularity, "global", 0.5)
     ranking = rank(stage.model, spec, graph=stage.graph)
-    return SimpleNamespace(stage=stage, ranking=ranking, sparsity=[0.0, 0.5, 0.9])
+    places = [0.0, 0.5, 0.9]
+    plan = lambda index: ranking.plan(places[index])  # noqa: E731
+    return SimpleNamespace(stage=stage, ranking=ranking, sparsity=places, plan=plan)
 
 
 def test_made_once_for_a_stage(examples):

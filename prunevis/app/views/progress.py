@@ -25,7 +25,7 @@ def steps(session: Session) -> dict[str, Any]:
         return {"applied": [], "can_apply": False, "can_undo": False, "can_reset": False}
     can_apply, text = False, ""
     if table is not None:
-        plan = table.ranking.plan(session.position)
+        plan = table.plan_at(session.position)
         already = table.ranking.already
         can_apply = any(n > already.get(name, 0) for name, n in plan.removed.items())
         text = f"Remove {in_words(plan)}" if can_apply else "Move the slider first"
