@@ -186,12 +186,14 @@ class Explorer:
             simple[action]()
         elif action == "model":
             self._open_zoo(get("name"))
-        elif action in ("granularity", "criterion", "scope"):
+        elif action in ("granularity", "criterion", "scope", "of"):
             controller.choose(action, get("name"))
+        elif action == "pattern":
+            controller.choose(action, get("name") or None)
         elif action == "cancel":
             controller.cancel(get("name"))
-        elif action == "seed":
-            controller.choose("seed", get("value"))
+        elif action in ("seed", "multiple_of", "min_units"):
+            controller.choose(action, get("value"))
         elif action == "tick":
             controller.tick(get("layer"), bool(get("on")))
         elif action == "own":

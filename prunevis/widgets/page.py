@@ -19,19 +19,24 @@ Slices (Python → browser)
     granularity, criteria: [{name, label, group, summary, formula, source, url, disabled}],
     criterion, basis, caution, scopes: [{name, label, help}], scope, seed, seed_shown, layer,
     layers: [{name, kind, shape, params, share, ticked, own, disabled, is_output,
-    together: [name]}], pending}`` where `disabled` is null or the reason in words, `own` null or a
-    sparsity in [0, 1), `share` of all parameters in [0, 1], `layer` the layer that the views show,
-    `together` the layers whose units leave with this one's, and `pending` says that the table is
-    still another setting's. `group` is the heading that a criterion stands under, `basis` what the
-    chosen one was computed from and `caution` why that is little, or "". `models` is empty for a
-    person's own network.
+    together: [name]}], ofs: [{name, label}], of, patterns: [{name, label}], pattern, pattern_help,
+    multiples: [number], multiple_of, min_units, pieces_note, pending}`` where `disabled` is null or
+    the reason in words, `own` null or a sparsity in [0, 1), `share` of all parameters in [0, 1],
+    `layer` the layer that the views show, `together` the layers whose units leave with this one's,
+    and `pending` says that the table is still another setting's. `models` is empty for a person's
+    own network. `group` is the heading that a criterion stands under, `basis` what the chosen one
+    was computed from and `caution` why that is little, or "". `of` is what the slider counts in,
+    `patterns` are empty for units and `multiples` for weights, and `pieces_note` says which layers
+    are too small to lose units in such multiples.
 ``table``
-    What each slider position costs: ``{key, granularity, sparsity: [K], achieved: [K], params: [K],
+    What each slider position costs: ``{key, granularity, of, words, sparsity: [K],
+    achieved: [K], params: [K],
     bytes: [K], storage: [K of "dense" | "bitmask" | "csr"], dense_bytes: [K],
     effective_flops: [K], removed_flops: [K], threshold: [K of number | null] | null,
     layers: {name: [K shares removed]}, base: {accuracy, bytes, params, flops}}``. `base` is the
     network as it came (accuracy null while that is being measured). K is 101, or more where a
-    person typed a sparsity in between; `sparsity` ascends. Slices with a `key` other than the
+    person typed a position in between, or fewer where not that much can go; `sparsity` ascends, and
+    is the share removed of what `of` names, in `words`. Slices with a `key` other than the
     table's belong to another setting: ignore them.
 ``curve``
     What is known of accuracy: ``{key, value: [K of number | null], low: [K], high: [K], seen: [K],
@@ -80,7 +85,8 @@ Slices (Python → browser)
 Both ways
 ---------
 ``position``
-    The sparsity asked for, in [0, 1). The browser sends it at most every 50 ms.
+    The share asked to be removed, in [0, 1): the sparsity, or of what the table says. The browser
+    sends it at most every 50 ms.
 ``watched``
     Whether the page asks every few seconds if Python still answers (`ping`, answered at once by a
     message ``{pong}``) and says so when it does not: on a page for visitors. In a notebook a long
@@ -88,7 +94,8 @@ Both ways
 
 Messages (browser → Python), each ``{action, ...}``
 ---------------------------------------------------
-``model | granularity | criterion | scope {name}``, ``seed {value}``, ``tick {layer, on}``,
+``model | granularity | criterion | scope | of {name}``, ``pattern {name | ""}``,
+``seed | multiple_of | min_units {value}``, ``tick {layer, on}``,
 ``own {layer, value | null}``, ``layer {name}``, ``unit {unit}``, ``tab {name}``,
 ``theme {name: "light" | "dark"}``, ``apply``, ``undo``, ``reset``,
 ``fine_tune {epochs, learning_rate, source}``,

@@ -162,7 +162,8 @@ def test_the_actions_here_are_all_that_are_documented():
     heads = [chunk.split(" {")[0] for chunk in re.findall(r"``([^`]+)``", text)]
     documented = {name.strip() for head in heads for name in head.split("|")}
     tested = {
-        "model", "granularity", "criterion", "scope", "seed", "tick", "own", "layer", "unit",
+        "model", "granularity", "criterion", "scope", "of", "pattern", "multiple_of", "min_units",
+        "seed", "tick", "own", "layer", "unit",
         "tab", "theme", "apply", "undo", "reset", "fine_tune", "cancel", "keep", "discard",
         "sensitivity", "dismiss",
     }  # fmt: skip
@@ -476,7 +477,7 @@ BAD = {
         lambda: with_masks(tiny()),
         (X, Y),
         "torch.nn.utils.prune masks are attached to fc1",
-        "prune.remove",
+        "made_permanent",
     ),
     "a forward that raises": (
         lambda: seeded(Broken),

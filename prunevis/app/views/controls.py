@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from prunevis.app.views.pieces import pieces
 from prunevis.app.views.words import plain
 from prunevis.criteria import CRITERIA, Criterion
 from prunevis.pruning.ranking import cautions
@@ -108,6 +109,7 @@ def controls(session: Session, models: Sequence[dict[str, str]] = ()) -> dict[st
         "scope": setting.scope,
         "seed": setting.seed,
         "seed_shown": CRITERIA[setting.criterion].random,
+        **pieces(session),
         "layer": session.view.layer,
         "layers": layers,
         "pending": session.table is not None and session.table.setting != setting,

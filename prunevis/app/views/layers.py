@@ -50,7 +50,11 @@ def weights(session: Session) -> dict[str, Any]:
     positions = len(table.sparsity)
     first = _first_of_layer(table, layer)
     cut = position_table(weight, first, positions, histogram)
-    by_magnitude = table.setting.criterion == "magnitude" and name in table.ranking.ranks
+    by_magnitude = (
+        table.setting.criterion == "magnitude"
+        and table.setting.pattern is None
+        and name in table.ranking.ranks
+    )
     return slice_ | {
         "cut": cut.astype("<u4").tobytes(),
         "K": positions,

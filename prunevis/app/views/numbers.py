@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from prunevis.app.views.pieces import words_of
 from prunevis.session.state import Session
 
 
@@ -23,11 +24,14 @@ def table(session: Session) -> dict[str, Any]:
         total = found.ranking.total.get(key or "", 0)
         if total:
             layers[name] = [removed[key] / total for removed in found.removed]
-    pooled = found.setting.scope == "global"
+    # with a pattern weights stay that score lower than others that go
+    pooled = found.setting.scope == "global" and found.setting.pattern is None
     totals = max(1, sum(found.ranking.total.values()))
     return {
         "key": found.key,
         "granularity": found.setting.granularity,
+        "of": found.setting.of,
+        "words": words_of(found.setting),
         "sparsity": list(found.sparsity),
         "achieved": [sum(removed.values()) / totals for removed in found.removed],
         "params": [cost.nonzero_params for cost in costs],

@@ -124,8 +124,9 @@ function makeBus(model, root) {
     /** A person moves to sparsity `x` in [0, 1). */
     move(x) {
       const table = slice("table");
-      const last = table.sparsity && table.sparsity.length
-        ? Math.max(0.999, table.sparsity[table.sparsity.length - 1]) : 0.999;
+      const tail = table.sparsity && table.sparsity.length ? table.sparsity[table.sparsity.length - 1] : 0.999;
+      // A table that ends early ends where no more can go.
+      const last = endsEarly(table) ? tail : Math.max(0.999, tail);
       const next = Math.min(Math.max(x, 0), Math.min(last, 0.9999));
       if (!known(next) || next === position) return;
       position = next;
@@ -231,6 +232,7 @@ function makeBus(model, root) {
       // Nor do costs of another choice count while the new one is being ranked.
       exactly: Math.abs(table.sparsity[k] - x) < 5e-5 && !slice("controls").pending,
       byUnit: table.granularity === "unit",
+      words: table.words || "sparsity",
     };
   }
 

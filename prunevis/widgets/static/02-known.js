@@ -1,5 +1,11 @@
 // Looking up: the position nearest to a sparsity, and what is known of accuracy there.
 
+/** Whether not as much can go as the slider could say: its positions end there. */
+function endsEarly(table) {
+  const positions = (table && table.sparsity) || [];
+  return positions.length > 0 && positions[positions.length - 1] < 0.985;
+}
+
 /** Index of the entry of the ascending list `sparsity` that is nearest to `x`. */
 function nearest(sparsity, x) {
   let low = 0;

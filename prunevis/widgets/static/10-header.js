@@ -46,7 +46,7 @@ function announcer(root, bus) {
     const at = bus.at;
     const a = at && at.table ? accuracyAt(at) : { state: "unknown" };
     const here = a.state === "exact"
-      ? ` At ${percent(at.position)} percent sparsity accuracy is ${percent(a.value)} percent.` : "";
+      ? ` At ${percent(at.position)} percent ${at.words} accuracy is ${percent(a.value)} percent.` : "";
     const words = `${status.text || "Ready"}.${here}`;
     if (words !== said) setText(voice, (said = words));
   };

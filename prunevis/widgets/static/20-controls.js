@@ -33,6 +33,57 @@ function whyPart() {
   };
 }
 
+/** "More": which weights leave together, in what multiples units do. Folded until somebody asks. */
+function morePart(bus) {
+  const pattern = h("select", { "data-testid": "pattern", onchange: () => bus.send("pattern", { name: pattern.value }) });
+  const patternHelp = h("p", { class: "pv-quiet" });
+  const patternField = field("Pattern", pattern, patternHelp);
+  const multiple = h("select", { "data-testid": "multiple-of",
+    onchange: () => bus.send("multiple_of", { value: Number(multiple.value) }) });
+  const multipleField = field("Multiples of", multiple,
+    h("p", { class: "pv-quiet" }, "Layers that lose units keep a multiple of this, as hardware likes it."));
+  const least = h("input", { type: "number", min: 1, max: 4096, step: 1, "data-testid": "min-units",
+    onchange: () => {
+      const value = Math.floor(Number(least.value));
+      if (least.value !== "" && value >= 1) bus.send("min_units", { value });
+    } });
+  const leastField = field("At least", least,
+    h("p", { class: "pv-quiet" }, "So many units of each layer always stay."));
+  const note = h("p", { class: "pv-quiet", "data-testid": "pieces-note" });
+  for (const [part, input] of [[patternField, pattern], [multipleField, multiple], [leastField, least]]) {
+    setAttr(input, "aria-labelledby", part.id);
+  }
+  const units = h("div", { class: "pv-more-units" }, multipleField.root, leastField.root);
+  const box = h("div", { class: "pv-more-box", id: freshId("more"), hidden: true }, patternField.root, units, note);
+  const set = h("span", { class: "pv-quiet" });
+  const button = h("button", { class: "pv-link", type: "button", "aria-expanded": "false",
+    "aria-controls": box.id, "data-testid": "more",
+    onclick: () => {
+      setHidden(box, !box.hidden);
+      setAttr(button, "aria-expanded", box.hidden ? "false" : "true");
+    } }, "More");
+  return {
+    root: h("div", { class: "pv-field pv-more" }, h("div", { class: "pv-more-line" }, button, set), box),
+    set(c) {
+      const byUnit = (c.multiples || []).length > 0;
+      setHidden(patternField.root, byUnit);
+      setHidden(units, !byUnit);
+      setOptions(pattern, c.patterns || [], c.pattern);
+      setText(patternHelp, c.pattern_help);
+      setOptions(multiple, (c.multiples || []).map((n) => ({ name: String(n), label: n === 1 ? "any number" : String(n) })),
+        String(c.multiple_of));
+      if (document.activeElement !== least) least.value = known(c.min_units) ? c.min_units : 1;
+      setText(note, c.pieces_note);
+      setHidden(note, !c.pieces_note);
+      // Folded, it still says what is not as usual.
+      const chosen = byUnit
+        ? [c.multiple_of > 1 && `multiples of ${c.multiple_of}`, c.min_units > 1 && `at least ${c.min_units} units`]
+        : [c.pattern && `pattern ${(c.patterns.find((p) => p.name === c.pattern) || {}).label || c.pattern}`];
+      setText(set, chosen.filter(Boolean).join(", ") || (byUnit ? "multiples, least units" : "patterns"));
+    },
+  };
+}
+
 function controlsPanel(root, bus) {
   const pick = (action) => (event) => bus.send(action, { name: event.target.value });
 
@@ -67,12 +118,13 @@ function controlsPanel(root, bus) {
   const seedField = field("Seed", seed, h("p", { class: "pv-quiet" }, "The same seed draws the same weights again."));
   setAttr(seed, "aria-labelledby", seedField.id);
 
+  const more = morePart(bus);
   const fields = h("div", { class: "pv-fields" },
     modelField.root,
     field("Remove", granularity.root, granularityHelp).root,
     criterionField.root,
     field("Rank", scope.root, scopeHelp).root,
-    seedField.root);
+    seedField.root, more.root);
   const skeleton = h("div", { class: "pv-skeletons", "aria-hidden": "true" },
     ...[1, 2, 3, 4].map(() => h("div", { class: "pv-skeleton pv-skeleton-field" })));
   root.append(skeleton, fields);
@@ -108,6 +160,7 @@ function controlsPanel(root, bus) {
     scope.set(c.scopes || [], c.scope);
     setText(scopeHelp, helpOf(c.scopes, c.scope));
     setHidden(seedField.root, !c.seed_shown);
+    more.set(c);
     if (document.activeElement !== seed) seed.value = known(c.seed) ? c.seed : "";
   });
 }

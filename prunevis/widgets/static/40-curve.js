@@ -125,8 +125,8 @@ function curvePart(bus, grab) {
       setAttr(baseText, "y", level - 6);
       setText(baseText, known(base) ? `as it came ${percent(base)} %` : "");
       const safe = freeUntil(at);
-      setAttr(svg, "aria-label", shapes.empty ? "Accuracy at each sparsity: being measured."
-        : `Accuracy at each sparsity. ${integer(at.curve ? at.curve.known : 0)} of ${at.size} positions known.`
+      setAttr(svg, "aria-label", shapes.empty ? "Accuracy at each position: being measured."
+        : `Accuracy at each percent ${at.words}. ${integer(at.curve ? at.curve.known : 0)} of ${at.size} positions known.`
           + (safe ? ` Up to ${percent(at.table.sparsity[safe], 0)} percent it stays within one point of the start.` : ""));
       api.move(at);
     },

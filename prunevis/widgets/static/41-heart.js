@@ -42,7 +42,8 @@ function sliderPart(bus, label) {
       const a = at.table ? accuracyAt(at) : { state: "unknown" };
       const words = a.state === "unknown" ? "accuracy not measured yet"
         : `accuracy ${a.state === "estimate" ? "about " : ""}${percent(a.value)} percent`;
-      setAttr(input, "aria-valuetext", `${Number(percent(at.position))} percent, ${words}`);
+      const of = at.words && at.words !== "sparsity" ? ` ${at.words}` : "";
+      setAttr(input, "aria-valuetext", `${Number(percent(at.position))} percent${of}, ${words}`);
     },
   };
 }
@@ -80,6 +81,9 @@ function heartPanel(root, bus) {
     bus.drag(held);
     if (x !== null) slider.go(x);
   });
+  const heading = h("span", { class: "pv-h", id: label }, "Sparsity");
+  const of = h("select", { class: "pv-of", "data-testid": "of", "aria-label": "What the slider counts in",
+    title: "What the slider counts in", onchange: () => bus.send("of", { name: of.value }) });
   const achieved = h("span", { class: "pv-quiet", "data-testid": "achieved" });
   const free = h("button", { type: "button", class: "pv-link pv-free", "data-testid": "free" });
   const zoom = h("button", { type: "button", class: "pv-chip", "aria-pressed": "false", "data-testid": "zoom",
@@ -97,8 +101,8 @@ function heartPanel(root, bus) {
     ...[0, 20, 40, 60, 80, 100].map((t) => h("span", { style: `--t:${t / 100}` }, `${t}${t === 100 ? " %" : ""}`)));
   const card = h("section", { class: "pv-card pv-heart", "aria-label": "Sparsity and accuracy" },
     h("div", { class: "pv-heart-head" },
-      h("div", { class: "pv-sparsity-line" }, h("span", { class: "pv-h", id: label }, "Sparsity"),
-        h("span", { class: "pv-sparsity-box" }, number.input, h("span", null, "%")), achieved),
+      h("div", { class: "pv-sparsity-line" }, heading,
+        h("span", { class: "pv-sparsity-box" }, number.input, h("span", null, "%")), of, achieved),
       zoom),
     curve.root, slider.root, scale,
     h("div", { class: "pv-under" }, legend, free));
@@ -113,6 +117,8 @@ function heartPanel(root, bus) {
     const goes = at.table && (!at.table.achieved || at.table.achieved[at.size - 1] > 0);
     const k = goes ? freeUntil(at) : null;
     safe = k ? at.table.sparsity[k] : null;
+    const whole = !at.table || !at.table.of || at.table.of === "sparsity";
+    setText(heading, whole ? "Sparsity" : "Removed");
     setText(free, safe ? `Up to ${percent(safe, 0)} % goes for less than one point` : "");
     setAttr(free, "title", safe ? "Move the slider there" : null);
     setHidden(free, !safe);
@@ -120,12 +126,19 @@ function heartPanel(root, bus) {
     number.input.disabled = !at.table;
     setAttr(bus.root, "data-known", at.curve ? at.curve.known : 0);
   });
+  bus.watch(["controls"], () => {
+    const c = bus.slice("controls");
+    setHidden(of, !(c.ofs || []).length);
+    setOptions(of, c.ofs || [], c.of);
+  });
   bus.onMove((at) => {
     slider.move(at);
     number.move(at);
     curve.move(at);
     const got = at.table && at.table.achieved ? at.table.achieved[at.k] : null;
     const apart = known(got) && at.exactly && Math.abs(got - at.position) >= 0.0005;
-    setText(achieved, apart ? `${percent(got)} % of all ${at.byUnit ? "units" : "weights"} go` : "");
+    const end = at.table && at.exactly && at.k === at.size - 1 && endsEarly(at.table);
+    setText(achieved, [apart && `${percent(got)} % of all ${at.byUnit ? "units" : "weights"} go`,
+      end && "no more can go"].filter(Boolean).join("; "));
   });
 }

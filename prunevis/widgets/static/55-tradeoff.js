@@ -110,7 +110,7 @@ function tradeoffPanel(root, bus) {
     if (on) setAttr(marker, "transform", `translate(${px} ${place.y(a.value).toFixed(1)})`);
     const base = axis.base(at.base);
     const times = ratio(base, v);
-    setText(caption, `At ${percent(at.position)} % sparsity: ${scaledText(v, axis.kind, base)}${times ? `, ${times} less than it came with` : ""}, `
+    setText(caption, `At ${percent(at.position)} % ${at.words}: ${scaledText(v, axis.kind, base)}${times ? `, ${times} less than it came with` : ""}, `
       + (on ? `${percent(a.value)} % right${a.state === "estimate" ? " (estimate)" : ""}.` : "accuracy not measured yet."));
   }
 
