@@ -165,7 +165,7 @@ def test_the_actions_here_are_all_that_are_documented():
         "model", "granularity", "criterion", "scope", "of", "pattern", "multiple_of", "min_units",
         "seed", "tick", "own", "layer", "unit",
         "tab", "theme", "apply", "undo", "reset", "fine_tune", "cancel", "keep", "discard",
-        "sensitivity", "dismiss",
+        "sensitivity", "dismiss", "agreement", "race",
     }  # fmt: skip
     assert documented == tested
 
