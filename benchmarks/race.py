@@ -65,6 +65,10 @@ read weights only draw nothing: they are one line, run once and without ±. **ti
 scoring: the pass over the data that this criterion needs alone, and ranking; the median of its
 seeds. What is equal matters: look at LeNet-5 twice.
 
+A criterion that knows best what *one* unit is worth (`agreement.md`: Taylor) need not lead here,
+where many leave at once and stand in for each other: greedy reconstruction sees that, a score unit
+by unit does not.
+
 In code: `pv.race(model, data, criteria, at="macs")`; on the page: the tab *Criteria*.
 """
 
@@ -104,9 +108,10 @@ def section(folder: Path, heat: Heat, *, quick: bool) -> str:
             f"{heat.images:,} test images for each network, an estimate within about "
             f"{100 * widest(found):.1f} points"
         )
+    of = "" if heat.at == "sparsity" else f" of all {WORDS[heat.at]}"
     about = (
-        f"Pruned by {pieces}, {scope}; dense {found.baseline.accuracy:.2%}. Accuracy in % at the "
-        f"share of {WORDS[heat.at]} gone, on {images}. {order(found)}"
+        f"Pruned by {pieces}, {scope}; dense {found.baseline.accuracy:.2%}. Accuracy in % where as "
+        f"much as a column's head says is gone{of}, on {images}. {order(found)}"
     )
     title = f"## {pv.MODELS[heat.model].label}, {pieces}, at equal {WORDS[heat.at]}"
     return "\n\n".join([title, about, rows(found), picture])

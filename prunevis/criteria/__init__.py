@@ -31,6 +31,7 @@ from prunevis.criteria.fisher import Fisher
 from prunevis.criteria.redundancy import ActivationCorrelation, WeightSimilarity
 from prunevis.criteria.merge_error import MergeError
 from prunevis.criteria.kernel_similarity import KernelSimilarity
+from prunevis.criteria.oracle import Oracle
 from prunevis.criteria.random import Random
 # isort: on
 
@@ -60,6 +61,7 @@ __all__ = [
     "MutualInformation",
     "OptimalBrainDamage",
     "OptimalBrainSurgeon",
+    "Oracle",
     "Random",
     "ScoreContext",
     "SynapticFlow",

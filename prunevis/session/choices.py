@@ -67,6 +67,9 @@ def unavailable(graph: ModelGraph, setting: Setting, criterion: str) -> str | No
     entry = CRITERIA[criterion]()
     if setting.granularity not in entry.granularities:
         return f"It does not score single {setting.granularity}s."
+    if criterion == "oracle":
+        # a slider cannot wait for it, and what it takes is to be told before it starts
+        return "It tries every unit, which is slow; the tab Criteria tells what it takes first."
     return entry.unavailable(graph)
 
 
