@@ -23,6 +23,7 @@ NAMES = (
     "network_delay",
     "cancel",
     "drag_soak",
+    "networks",
 )
 
 #: Those that need Chromium.

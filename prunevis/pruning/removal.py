@@ -121,7 +121,7 @@ def remove_units(
         smaller = shrunk(model, tensors, graph.sizes, chosen)
         if check:
             check_evaluation(smaller, graph, expected)
-            check_training(smaller, graph)
+            check_training(smaller, graph, model)
     return smaller
 
 

@@ -8,7 +8,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+    UnsupportedOperatorException,
+)
 from torch.func import functional_call
+from torch.utils._pytree import tree_map_only
 
 from prunevis.errors import ModelError
 from prunevis.graph.examples import tensors_in
@@ -34,10 +41,11 @@ def masked_tensors(
     for (name, axis), along in positions.items():
         if name.rpartition(".")[2] == "running_var":
             continue
-        tensor = masked.get(name, known[name].detach())
-        view = [1] * tensor.dim()
-        view[axis] = -1
-        masked[name] = tensor * along.view(view).to(tensor)
+        if masked.get(name) is mended.get(name):
+            # one copy for all axes: large networks have gigabytes of them
+            masked[name] = masked.get(name, known[name]).detach().clone()
+        gone = (~along).nonzero().flatten().to(masked[name].device)
+        masked[name].index_fill_(axis, gone, 0)
     return masked
 
 
@@ -83,9 +91,23 @@ def _compare(got: Tensor, expected: Tensor) -> None:
         )
 
 
-def check_training(smaller: nn.Module, graph: ModelGraph) -> None:
-    """Raise `ModelError` unless a forward in training mode runs; nothing is learnt from it."""
-    _run(smaller, graph, training=True)
+def check_training(smaller: nn.Module, graph: ModelGraph, model: nn.Module) -> None:
+    """Raise `ModelError` unless a forward in training mode runs; nothing is learnt from it.
+
+    It runs on tensors without data where that is possible. What the whole network cannot do either
+    (a picture too small for a head that only runs in training) is no fault of the smaller one.
+    """
+    try:
+        try:
+            _run(smaller, graph, training=True, mode=FakeTensorMode(allow_non_fake_inputs=True))
+        except _NeedsData:
+            _run(smaller, graph, training=True)
+    except ModelError:
+        try:
+            _run(model, graph, training=True)
+        except ModelError:
+            return
+        raise
 
 
 def _buffers(model: nn.Module) -> dict[str, Tensor]:
@@ -93,17 +115,35 @@ def _buffers(model: nn.Module) -> dict[str, Tensor]:
     return {name: buffer.clone() for name, buffer in model.named_buffers()}
 
 
-def _run(model: nn.Module, graph: ModelGraph, *, training: bool) -> Any:
+def _run(
+    model: nn.Module,
+    graph: ModelGraph,
+    *,
+    training: bool,
+    mode: FakeTensorMode | None = None,
+) -> Any:
+    """Run on two random examples; under `mode`, without their data and the network's."""
     try:
-        with untouched(model, training=training):
+        with untouched(model, training=training), torch.no_grad():
             torch.manual_seed(0)
-            return functional_call(model, _buffers(model), *_noise(model, graph))
+            args, named = _noise(model, graph)
+            if mode is None:
+                return functional_call(model, _buffers(model), args, named)
+            tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+            own: dict[str, Tensor] = {
+                name: mode.from_tensor(tensor) for name, tensor in tensors.items()
+            }
+            args, named = tree_map_only(Tensor, mode.from_tensor, (args, named))
+            with mode:
+                return functional_call(model, own, args, named)
+    except _NEEDS_DATA as error:
+        raise _NeedsData from error
     except Exception as error:
         names = {id(module): name for name, module in model.named_modules()}
         where = None
         for frame, _ in traceback.walk_tb(error.__traceback__):
             where = names.get(id(frame.f_locals.get("self"))) or where
-        mode = "training" if training else "evaluation"
+        way = "training" if training else "evaluation"
         if where in graph.untraced:
             fix = f"`{where}` was not reached when the network was traced, so it kept its size."
         else:
@@ -112,7 +152,18 @@ def _run(model: nn.Module, graph: ModelGraph, *, training: bool) -> Any:
                 "tensor (flatten(1)), or leave the layers before it whole."
             )
         raise ModelError(
-            f"The smaller network does not run in {mode} mode: {type(error).__name__}: {error}",
+            f"The smaller network does not run in {way} mode: {type(error).__name__}: {error}",
             where=f"`{where}`" if where else "the model's own forward",
             fix=fix,
         ) from error
+
+
+class _NeedsData(Exception):
+    """A forward reads numbers, and cannot run without data."""
+
+
+_NEEDS_DATA = (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    UnsupportedOperatorException,
+)
