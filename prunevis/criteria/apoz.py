@@ -13,7 +13,7 @@ class ActiveShare(Criterion):
     """``1 − APoZ``: share of examples and positions at which the unit is not zero.
 
     Exact zeros after a ReLU; after other activations an answer counts as zero when it is small
-    beside the layer's root mean square (`prunevis.statistics.activations.NEAR_ZERO`). A rare but
+    beside the layer's root mean square (`prunevis.statistics.records.NEAR_ZERO`). A rare but
     strong detector looks unimportant to this rule.
     """
 

@@ -64,7 +64,7 @@ class MergeError(Redundancy):
     label = "Error after merging (NoiseOut)"
     summary = "Units go first that another can stand for with the least error in the next layer."
     formula = "‖V[:,u]‖² · var(hᵤ) · (1 − ρ²)"
-    source = "after Babaeizadeh et al. 2016 (NoiseOut)"
+    source = "After Babaeizadeh et al. 2016 (NoiseOut)"
     url = "https://arxiv.org/abs/1611.06211"
     needs = frozenset({"weights", "activations", "correlation"})
 

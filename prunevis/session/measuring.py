@@ -38,6 +38,9 @@ Steps = Generator[int | None, None, None]
 #: two on one core.
 MOST_GRADIENTS, LEAST_GRADIENTS, GRADIENT_MACS = 512, 32, 300_000_000_000
 
+#: What the Neurons and Redundancy tabs show.
+ANSWERS = frozenset({"activations", "correlation"})
+
 #: What a pass is doing, in words, slowest first.
 COLLECTING = {
     "gradients": "Collecting gradients",
@@ -149,18 +152,20 @@ def sweep(controller: Controller, table: Table) -> Steps:
     give_back()
 
 
-def collect(controller: Controller, needs: Iterable[str] = ("activations", "correlation")) -> Steps:
+def collect(controller: Controller, needs: Iterable[str] = ANSWERS) -> Steps:
     """Collect what is missing of `needs` of the present network, on calibration examples.
 
-    What units answer comes with the first pass in any case: other panels show it.
+    What units answer comes first in any case: other panels show it, and it takes a second or two.
     """
     session = controller.session
     stage, data = session.network.stage, session.network.data
-    lacking = set(needs) & COLLECTABLE
-    if session.statistics is None:
-        lacking |= {"activations", "correlation"} if lacking else set()
-    else:
-        lacking = set(session.statistics.missing(lacking))
+    lacking = COLLECTABLE.intersection(needs)
+    if session.statistics is not None:
+        lacking = session.statistics.missing(lacking)
+    elif lacking - ANSWERS:
+        yield from collect(controller)
+        yield from collect(controller, lacking)
+        return
     if not lacking:
         return
     macs = max(1, stage.graph.macs)
@@ -183,7 +188,7 @@ def collect(controller: Controller, needs: Iterable[str] = ("activations", "corr
     controller.show_status()
 
 
-def _collecting(needs: set[str]) -> str:
+def _collecting(needs: Iterable[str]) -> str:
     """Say what a pass collects, the slowest part of it."""
     for need, text in COLLECTING.items():
         if need in needs:

@@ -98,7 +98,7 @@ function controlsPanel(root, bus) {
 
   const criterion = h("select", { "data-testid": "criterion", onchange: pick("criterion") });
   const summary = h("span");
-  const cite = h("span", { class: "pv-cite" });
+  const cite = h("span");
   const basis = h("p", { class: "pv-quiet", "data-testid": "basis" });
   const caution = h("p", { class: "pv-quiet pv-caution", "data-testid": "caution" });
   const why = whyPart();
