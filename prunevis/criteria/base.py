@@ -164,6 +164,31 @@ class Criterion:
         raise NotImplementedError(f"{type(self).__name__} does not define score().")
 
 
+class SteppedCriterion(Criterion):
+    """A criterion that takes longer than a step for a layer: `score_steps` instead of `score`."""
+
+    def score_steps(self, layer: LayerInfo, context: ScoreContext) -> Generator[None, None, Tensor]:
+        """Return what `score` is to return, yielding at least every 50 ms or so."""
+        raise NotImplementedError(f"{type(self).__name__} does not define score_steps().")
+        yield
+
+    def prepare(self, context: ScoreContext) -> Generator[None, None, dict[str, Tensor]]:
+        """Score every layer that can be scored, by name."""
+        graph = context.graph
+        found: dict[str, Tensor] = {}
+        for name, layer in graph.layers.items():
+            wanted = context.layers is None or name in context.layers
+            if wanted and self.unavailable_for(layer, graph) is None:
+                found[name] = yield from self.score_steps(layer, context)
+        return found
+
+    def score(self, layer: LayerInfo, context: ScoreContext) -> Tensor:
+        """Return the scores that were prepared."""
+        if context.prepared is None:
+            context = prepared(self, replace(context, layers=(layer.name,)))
+        return context.prepared[layer.name]
+
+
 def prepared_steps(
     criterion: Criterion, context: ScoreContext
 ) -> Generator[None, None, ScoreContext]:

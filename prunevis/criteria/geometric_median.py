@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import torch
 from torch import Tensor
 
-from prunevis.criteria.base import CRITERIA, Criterion
+from prunevis.criteria.base import CRITERIA, SteppedCriterion
 from prunevis.criteria.context import ScoreContext
 from prunevis.graph.layers import LayerInfo
 
+#: Differences of weights taken between two yields, about 30 ms on one core.
+STEP_NUMBERS = 25_000_000
+
 
 @CRITERIA.register("geometric-median")
-class GeometricMedian(Criterion):
+class GeometricMedian(SteppedCriterion):
     """``Σⱼ ‖wᵢ − wⱼ‖₂`` over the units of the layer.
 
     A unit near the geometric median of its layer can be replaced by the others, whatever its norm:
@@ -25,8 +30,13 @@ class GeometricMedian(Criterion):
     url = "https://arxiv.org/abs/1811.00250"
     granularities = ("unit",)
 
-    def score(self, layer: LayerInfo, context: ScoreContext) -> Tensor:
+    def score_steps(self, layer: LayerInfo, context: ScoreContext) -> Generator[None, None, Tensor]:
         """Return the sums of distances, float64, shape (num_units,), at least 0."""
         rows = context.rows(layer).double()
-        # exact differences: by products, distances of near copies would drown in rounding
-        return torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist").sum(dim=1)
+        parts = []
+        for part in rows.split(max(1, STEP_NUMBERS // max(1, rows.numel()))):
+            # exact differences: by products, distances of near copies would drown in rounding
+            apart = torch.cdist(part, rows, compute_mode="donot_use_mm_for_euclid_dist")
+            parts.append(apart.sum(dim=1))
+            yield
+        return torch.cat(parts)

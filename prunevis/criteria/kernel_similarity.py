@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import torch
 from torch import Tensor
 
-from prunevis.criteria.base import CRITERIA
+from prunevis.criteria.base import CRITERIA, SteppedCriterion
 from prunevis.criteria.context import ScoreContext
 from prunevis.criteria.redundancy import Redundancy, greedy_redundancy
 from prunevis.graph.layers import LayerInfo, ModelGraph
@@ -13,7 +15,7 @@ from prunevis.graph.layers import LayerInfo, ModelGraph
 #: Samples behind a kernel: a unit's kernel has their square as entries.
 SAMPLES = 128
 #: Most units of a layer, for the time that their kernels take, and units worked on at once.
-MAX_UNITS, AT_ONCE = 1_024, 64
+MAX_UNITS, AT_ONCE = 1_024, 16
 
 
 def kernel_similarity(samples: Tensor) -> Tensor:
@@ -34,9 +36,26 @@ def kernel_similarity(samples: Tensor) -> Tensor:
         float32, shape (units, units), in [0, 1], 1 on the diagonal but 0 for units that are
         constant.
     """
-    parts = [_centred(part.T) for part in samples.double().split(AT_ONCE, dim=1)]
+    steps = kernel_steps(samples)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value
+
+
+def kernel_steps(samples: Tensor) -> Generator[None, None, Tensor]:
+    """Do the same in steps of some tens of milliseconds; the matrix is what is returned."""
+    parts = []
+    for part in samples.double().split(AT_ONCE, dim=1):
+        parts.append(_centred(part.T))
+        yield
     unit = torch.cat(parts)
-    return (unit @ unit.T).clamp(0.0, 1.0)
+    rows = []
+    for part in unit.split(4 * AT_ONCE):
+        rows.append(part @ unit.T)
+        yield
+    return torch.cat(rows).clamp(0.0, 1.0)
 
 
 def _centred(columns: Tensor) -> Tensor:
@@ -54,7 +73,7 @@ def _centred(columns: Tensor) -> Tensor:
 
 
 @CRITERIA.register("kernel-similarity")
-class KernelSimilarity(Redundancy):
+class KernelSimilarity(Redundancy, SteppedCriterion):
     """Redundancy by kernel alignment (CKA) between the answers of units.
 
     Sees what correlation misses, such as a unit that answers with the square of another; but no
@@ -84,12 +103,12 @@ class KernelSimilarity(Redundancy):
             return None
         return f"With {count} samples, kernels of unrelated units look alike."
 
-    def score(self, layer: LayerInfo, context: ScoreContext) -> Tensor:
+    def score_steps(self, layer: LayerInfo, context: ScoreContext) -> Generator[None, None, Tensor]:
         """Return 1 − alignment to the unit it duplicates, shape (num_units,), in [0, 1].
 
         Units that never vary score `prunevis.criteria.redundancy.CONSTANT_UNIT`.
         """
         samples = context.responses(layer).samples[:SAMPLES]
-        similarity = kernel_similarity(samples)
+        similarity = yield from kernel_steps(samples)
         constant = similarity.diagonal() == 0
         return greedy_redundancy(similarity, samples.double().std(0, correction=0), constant)

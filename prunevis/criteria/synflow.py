@@ -71,6 +71,7 @@ class SynapticFlow(Criterion):
             order[places.cpu()] = torch.arange(gone, gone + count, dtype=torch.float64)
             left[places] = False
             gone += count
+            yield
         order = (order + 1) / total
         sizes = [context.tensors[name].numel() for name in weights]
         return {
