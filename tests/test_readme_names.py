@@ -44,6 +44,16 @@ CALLS = [
         (),
         {"criterion": "", "granularity": "", "scope": "", "sparsity": 0, "layers": None},
     ),
+    ("prune", ("model", "data"), {"keep": 0.5, "of": "macs", "multiple_of": 8, "min_units": 2}),
+    ("prune", ("model", "data"), {"pattern": "2:4"}),
+    ("tradeoff", ("model", "data"), {"of": "macs", "sparsities": [0.5]}),
+    ("read_masks", ("model",), {}),
+    ("made_permanent", ("model",), {}),
+    ("attach_masks", ("model", "plan"), {}),
+    ("plan_from_masks", ("graph", "masks"), {}),
+    ("plan_of_slices", ("model", "graph", 0.5), {"n": 1, "dim": 0}),
+    ("plain_state", ("state",), {}),
+    ("masked_state", ("state", "plan"), {}),
     ("Data", ("train", "test", "class_names"), {}),
 ]
 
