@@ -1,7 +1,11 @@
-"""Repair without training: one idea a file; see `prunevis.pruning.repairs.base`."""
+"""Repair without training: one idea a file; see `prunevis.pruning.repairs.base`.
 
-# isort: off, the registry is in the order of a menu: from nothing to the best
+Importing this package files every repair in `REPAIRS`, in the order of a menu.
+"""
+
+# isort: off
 from prunevis.pruning.repairs.base import (
+    EXACT_FOR,
     REPAIR_NEEDS,
     REPAIRS,
     Damage,
@@ -10,26 +14,22 @@ from prunevis.pruning.repairs.base import (
     Repaired,
     check_repair_name,
 )
-from prunevis.pruning.repairs.batchnorm import BatchNormRepair
-from prunevis.pruning.repairs.leastsquares import LeastSquares, ObsSweep
 from prunevis.pruning.repairs.mean import MeanRepair
-from prunevis.pruning.repairs.mending import (
-    Mending,
-    calibration_inputs,
-    mending_of,
-    repaired,
-)
 from prunevis.pruning.repairs.merging import Merge
 from prunevis.pruning.repairs.noiseout import NoiseOut
-
+from prunevis.pruning.repairs.leastsquares import LeastSquares, ObsSweep
+from prunevis.pruning.repairs.batchnorm import BatchNormRepair, LeastSquaresBatchNorm
+from prunevis.pruning.repairs.mending import Mending, calibration_inputs, mending_of, repaired
 # isort: on
 
 __all__ = [
+    "EXACT_FOR",
     "REPAIRS",
     "REPAIR_NEEDS",
     "BatchNormRepair",
     "Damage",
     "LeastSquares",
+    "LeastSquaresBatchNorm",
     "MeanRepair",
     "Mending",
     "Merge",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,15 @@ from torch import Tensor, nn
 from prunevis.errors import ModelError, SpecError
 from prunevis.graph.layers import ModelGraph
 from prunevis.graph.state import untouched
-from prunevis.pruning.repairs.base import REPAIRS, Repair, RepairContext, Repaired, RepairNeed
+from prunevis.pruning.repairs.base import (
+    REPAIRS,
+    ExactFor,
+    Repair,
+    RepairContext,
+    Repaired,
+    RepairNeed,
+)
+from prunevis.pruning.repairs.leastsquares import LeastSquares
 
 #: Examples in a batch; statistics are means over batches.
 BATCH = 128
@@ -47,6 +56,34 @@ class BatchNormRepair(Repair):
         if reason is not None:
             return Repaired({}, {name: reason for name in context.plan.removed if name})
         return Repaired(recalibrated(context, {}))
+
+
+@REPAIRS.register("least-squares-batchnorm")
+class LeastSquaresBatchNorm(LeastSquares):
+    """Least squares first, then the BatchNorm statistics of the network that this gives.
+
+    Least squares rebuilds the mean of what a layer gives and a part of its spread; behind it a
+    BatchNorm still divides by the spread as it was, and measuring that again gives it back.
+    """
+
+    label = "Least squares, then BatchNorm"
+    summary = "The next layer is fitted anew, and then BatchNorm's averages are measured again."
+    formula = "V_S ← V_S + V_R Σ_RS (Σ_SS + λI)⁻¹, then μ, σ² ← of what arrives"
+    source = "Luo et al. 2017 (ThiNet); Li et al. 2020 (EagleEye)"
+    url = "https://arxiv.org/abs/2007.02491"
+    needs: frozenset[RepairNeed] = frozenset({"inputs", "moments", "examples"})
+    exact_for: frozenset[ExactFor] = frozenset()
+
+    def unavailable(self, graph: ModelGraph) -> str | None:
+        """Say so where there is no BatchNorm with running statistics."""
+        return BatchNormRepair().unavailable(graph)
+
+    def repair(self, context: RepairContext) -> Repaired:
+        """Fit every reader anew, then measure the statistics."""
+        found = super().repair(context)
+        if self.unavailable(context.graph) is not None:
+            return found
+        return replace(found, tensors={**found.tensors, **recalibrated(context, found.tensors)})
 
 
 def recalibrated(context: RepairContext, changed: Mapping[str, Tensor]) -> dict[str, Tensor]:
