@@ -186,7 +186,7 @@ class Explorer:
             simple[action]()
         elif action == "model":
             self._open_zoo(get("name"))
-        elif action in ("granularity", "criterion", "scope", "of"):
+        elif action in ("granularity", "criterion", "scope", "of", "repair"):
             controller.choose(action, get("name"))
         elif action == "pattern":
             controller.choose(action, get("name") or None)

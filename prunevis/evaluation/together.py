@@ -119,6 +119,8 @@ class Together:
             self.streams.append(self.sampler.stream(model))
             self._ran.append(0)
             self._waiting.append([])
+            if plan is not None and plan.spec.repair != "none":
+                yield len(self._models) - 1, None  # a repair takes a while
         limit = self._limit
         if not self.streams:
             return

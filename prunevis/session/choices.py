@@ -11,7 +11,8 @@ from typing import Any
 from prunevis.criteria import CRITERIA
 from prunevis.errors import SpecError
 from prunevis.graph.layers import LayerInfo, ModelGraph
-from prunevis.pruning import GRANULARITIES, SCOPES, PruningSpec, check_sparsity
+from prunevis.pruning import GRANULARITIES, REPAIRS, SCOPES, PruningSpec, check_sparsity
+from prunevis.session.mending import repair_unavailable, with_usable_repair
 from prunevis.session.state import Setting, Stage, View
 
 TABS = (
@@ -81,7 +82,8 @@ def check_usable(graph: ModelGraph, setting: Setting) -> None:
 
 
 def usable(graph: ModelGraph, setting: Setting) -> Setting:
-    """Return `setting` with a criterion that can be used on this network, the same if it can."""
+    """Return `setting` with a criterion and a repair that can be used on this network."""
+    setting = with_usable_repair(graph, setting)
     if unavailable(graph, setting, setting.criterion) is None:
         return setting
     preferred = ["magnitude", "l2", "l1", *CRITERIA]
@@ -135,12 +137,12 @@ def _more(setting: Setting, what: str, value: Any) -> Setting:
 
 
 def chosen(stage: Stage | None, setting: Setting, what: str, value: Any) -> Setting:
-    """Return `setting` with another granularity, criterion, scope or seed, or one of `MORE`.
+    """Return `setting` with another granularity, criterion, scope, seed or repair, or of `MORE`.
 
     Raises
     ------
     SpecError
-        If there is no such value, or the criterion cannot be used on this network.
+        If there is no such value, or the criterion or repair cannot be used on this network.
     """
     if what in MORE:
         return _more(setting, what, value)
@@ -152,6 +154,7 @@ def chosen(stage: Stage | None, setting: Setting, what: str, value: Any) -> Sett
             "granularity": GRANULARITIES,
             "criterion": tuple(CRITERIA),
             "scope": SCOPES,
+            "repair": tuple(REPAIRS),
         }
         if value not in allowed[what]:
             raise SpecError(
@@ -168,6 +171,10 @@ def chosen(stage: Stage | None, setting: Setting, what: str, value: Any) -> Sett
         setting = replace(setting, own=(), of=of, multiple_of=1, min_units=1, pattern=None)
         setting = usable(stage.graph, setting)
         return replace(setting, ticked=prunable(stage, setting))
+    if what == "repair":
+        reason = repair_unavailable(stage.graph, setting, setting.repair)
+        if reason is not None:
+            raise SpecError(f"{REPAIRS[setting.repair].label} cannot be used here. {reason}")
     if what == "criterion":
         check_usable(stage.graph, setting)
         # a criterion may be unable to score some layers, and the next one able again

@@ -23,6 +23,7 @@ from prunevis.session.instruments import Instruments
 from prunevis.session.jobs import BACKGROUND, LONG, NOW, REFINE, SOON, Worker
 from prunevis.session.judging import JOBS as COMPARING
 from prunevis.session.judging import Judge
+from prunevis.session.mending import Readings, both, complete, is_shown, known_of
 from prunevis.session.opening import measure_baseline, open_network
 from prunevis.session.state import (
     FineTuning,
@@ -35,7 +36,7 @@ from prunevis.session.state import (
     Status,
     Table,
 )
-from prunevis.session.tables import POSITIONS, Curves, build_table, keep, whole_table, with_position
+from prunevis.session.tables import POSITIONS, Curves, whole_table, with_position
 from prunevis.statistics import COLLECTABLE
 
 #: Steps back that are kept; each holds one copy of the network.
@@ -69,6 +70,7 @@ class Controller:
         self.judge = Judge(self)
         self.curves = Curves()
         self.instruments = Instruments()
+        self.readings = Readings()
         self.rankings: dict[str, Any] = {}
         self.extra: tuple[float, ...] = ()
         self.device = "auto"
@@ -111,7 +113,7 @@ class Controller:
     # -- settings --------------------------------------------------------------------------------
 
     def choose(self, what: str, value: Any) -> None:
-        """Choose a granularity, criterion, scope or seed, or one of `choices.MORE`."""
+        """Choose a granularity, criterion, scope, seed or repair, or of `choices.MORE`."""
         session = self.session
         stage = None if session.network is None else session.network.stage
         setting = choices.chosen(stage, session.setting, what, value)
@@ -167,11 +169,9 @@ class Controller:
         else:
             self.show_status()
 
-    def ranked(self, ranking: Any, key: str, pairs: Sequence[tuple[float, float]]) -> None:
-        """Take over a ranking and the slider's positions in it; called by the job."""
-        keep(self.rankings, key, ranking)
-        stage = self._stage()
-        self._show(build_table(stage, self.session.setting, ranking, pairs=pairs))
+    def ranked(self, table: Table) -> None:
+        """Take over what every position of a new ranking costs; called by the job."""
+        self._show(table)
         self.move(self.session.position)
 
     def _show(self, table: Table) -> None:
@@ -179,9 +179,10 @@ class Controller:
         already, baseline = table.ranking.already, table.stage.baseline
         nothing = all(n <= already.get(name, 0) for name, n in table.removed[0].items())
         if nothing and baseline is not None:
-            self.curves.put(table, 0, measuring.exact(baseline))
+            for one in both(table):
+                self.curves.put(one, 0, measuring.exact(baseline))
         self.session.table = table
-        self.session.curve = self.curves.snapshot(table)
+        self.session.curve = known_of(self, table)
 
     # -- the slider ------------------------------------------------------------------------------
 
@@ -210,14 +211,14 @@ class Controller:
                 self.worker.submit("estimate", lambda: measuring.estimate(self, table, index), NOW)
             self.show_status()
             return
-        if known is None or not known.exact:
+        if not all(self.curves.is_exact(one, index) for one in both(table)):
             self.worker.submit("estimate", lambda: measuring.estimate(self, table, index), NOW)
         else:
             self.worker.cancel("estimate")
         small = table.stage.costs.base_bytes <= measuring.MOST_TO_COMPRESS
         if small and self.curves.size(table, index) is None:
             self.worker.submit("compress", lambda: measuring.compress(self, table, index), REFINE)
-        if not self.worker.running("sweep") and not self.curves.complete(table):
+        if not self.worker.running("sweep") and not complete(self.curves, table):
             self.worker.submit("sweep", lambda: measuring.sweep(self, table), BACKGROUND)
         self.show_status()
 
@@ -225,8 +226,8 @@ class Controller:
         """Take over an accuracy, or the bytes of a compressed file; called by the jobs."""
         shown = self.session.table
         news = self.curves.put(table, index, found)
-        if news and shown is not None and shown.key == table.key:
-            self.session.curve = self.curves.snapshot(shown)
+        if news and is_shown(table, shown):
+            self.session.curve = known_of(self, shown)
             self.show_status()
 
     # -- views -----------------------------------------------------------------------------------

@@ -24,8 +24,10 @@ from prunevis.pruning import rank_steps
 from prunevis.session import choices
 from prunevis.session.jobs import REFINE
 from prunevis.session.memory import give_back
+from prunevis.session.mending import both, mended_steps, refusals
 from prunevis.session.positions import position_steps
 from prunevis.session.state import Scan, Status, Table
+from prunevis.session.tables import build_table, keep
 from prunevis.statistics import COLLECTABLE, collect_steps, collection
 
 if TYPE_CHECKING:
@@ -67,8 +69,9 @@ def rank_setting(controller: Controller) -> Steps:
     """Score and sort for the present setting; statistics first, where the criterion needs them."""
     session = controller.session
     stage, setting = session.network.stage, session.setting
-    # one order serves whatever the slider counts in
-    key = f"{stage.number}|{replace(setting, of='sparsity')!r}"
+    # one order serves whatever the slider counts in, and all repairs
+    plain = replace(setting, of="sparsity", repair="none")
+    key = f"{stage.number}|{plain!r}"
     ranking = controller.rankings.get(key)
     if ranking is None:
         criterion = CRITERIA[setting.criterion]()
@@ -79,7 +82,7 @@ def rank_setting(controller: Controller) -> Steps:
         try:
             ranking = yield from rank_steps(
                 stage.model,
-                setting.spec(),
+                plain.spec(),
                 graph=stage.graph,
                 statistics=session.statistics,
                 keep_scores=False,
@@ -92,16 +95,26 @@ def rank_setting(controller: Controller) -> Steps:
             controller.nothing_goes()
             return
         yield
-    pairs = yield from position_steps(stage, setting, ranking, controller.extra)
+    keep(controller.rankings, key, ranking)
+    mended = yield from mended_steps(controller, stage, setting, ranking)
+    left = refusals(stage, mended)
     yield
-    controller.ranked(ranking, key, pairs)
+    pairs = yield from position_steps(stage, setting, mended, controller.extra)
+    yield
+    controller.ranked(build_table(stage, setting, mended, pairs=pairs, refusals=left))
 
 
 def estimate(controller: Controller, table: Table, index: int) -> Steps:
-    """Measure position `index` until it is exact, each batch an estimate.
+    """Measure position `index` until it is exact, each batch an estimate; then without the repair.
 
     Before the network as it came is measured there is one, of a plain sample.
     """
+    for one in both(table):
+        if not controller.curves.is_exact(one, index):
+            yield from _estimate(controller, one, index)
+
+
+def _estimate(controller: Controller, table: Table, index: int) -> Steps:
     instruments = controller.instruments
     together = instruments.alone(table, index, controller.session.network.data)
     paired = table.stage.baseline is not None
@@ -127,8 +140,15 @@ def sweep(controller: Controller, table: Table) -> Steps:
     """Fill the curve in: a coarse grid first, then all, each with estimates and then exactly.
 
     Positions are measured in blocks, so that what neighbours share is computed once; and the exact
-    ones of the grid are what later estimates between them are paired with.
+    ones of the grid are what later estimates between them are paired with. What deletion alone
+    gives comes after what the repair gives.
     """
+    for one in both(table):
+        yield from _sweep(controller, one)
+    give_back()
+
+
+def _sweep(controller: Controller, table: Table) -> Steps:
     session, instruments = controller.session, controller.instruments
     data = session.network.data
     total = data.test.count
@@ -149,7 +169,6 @@ def sweep(controller: Controller, table: Table) -> Steps:
                 yield
             for index, stream in zip(wanted, together.streams, strict=True):
                 instruments.learn(table, index, stream)
-    give_back()
 
 
 def collect(controller: Controller, needs: Iterable[str] = ANSWERS) -> Steps:

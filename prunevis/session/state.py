@@ -28,7 +28,7 @@ class Setting:
 
     Attributes
     ----------
-    granularity, criterion, scope, seed
+    granularity, criterion, scope, seed, repair
         As in `PruningSpec`.
     ticked
         Layers that may be pruned, in the order of the graph.
@@ -50,6 +50,7 @@ class Setting:
     multiple_of: int = 1
     min_units: int = 1
     pattern: str | None = None
+    repair: str = "none"
 
     def spec(self, sparsity: float = 0.0) -> PruningSpec:
         """Return the request that this setting makes at `sparsity`."""
@@ -64,6 +65,7 @@ class Setting:
             multiple_of=self.multiple_of,
             min_units=self.min_units,
             pattern=self.pattern,
+            repair=self.repair,
         )
 
 
@@ -135,6 +137,8 @@ class Table:
         The sparsity that each stands for; the same, unless they are shares of something else.
     costs, removed, cuts, threshold
         Of each position; `removed` counts by layer or group, the other two are as in `PruningPlan`.
+    refusals
+        What the repair leaves only deleted, and why, in sentences.
     """
 
     key: str
@@ -147,6 +151,7 @@ class Table:
     cuts: tuple[Mapping[str, int], ...] = field(repr=False)
     threshold: tuple[float | None, ...] = field(repr=False)
     solved: tuple[float, ...] = field(repr=False)
+    refusals: tuple[str, ...] = ()
 
     def plan(self, index: int) -> PruningPlan:
         """Return what goes at a position."""
@@ -175,11 +180,14 @@ class Curve:
         Accuracies.
     compressed
         Bytes of the compressed file.
+    deleted
+        Accuracies without the repair; empty if there is none.
     """
 
     key: str
     estimates: tuple[AccuracyEstimate | None, ...] = field(repr=False)
     compressed: tuple[int | None, ...] = field(default=(), repr=False)
+    deleted: tuple[AccuracyEstimate | None, ...] = field(default=(), repr=False)
 
     @property
     def known(self) -> int:

@@ -29,6 +29,7 @@ def build_table(
     ranking: Ranking,
     extra: Iterable[float] = (),
     pairs: Sequence[tuple[float, float]] | None = None,
+    refusals: tuple[str, ...] = (),
 ) -> Table:
     """Return the costs of all `POSITIONS`, and of `extra` ones in between.
 
@@ -48,6 +49,7 @@ def build_table(
         cuts=tuple(plan.cuts for plan in plans),
         threshold=tuple(plan.threshold for plan in plans),
         solved=tuple(solved for _, solved in pairs),
+        refusals=refusals,
     )
 
 
@@ -136,6 +138,11 @@ class Curves:
     def complete(self, table: Table) -> bool:
         """Whether every position of `table` is known exactly."""
         return self.snapshot(table).known == len(table.sparsity)
+
+    def is_exact(self, table: Table, index: int) -> bool:
+        """Whether a position is known exactly."""
+        known = self.get(table, index)
+        return known is not None and known.exact
 
     def put(self, table: Table, index: int, found: AccuracyEstimate | int) -> bool:
         """Keep a figure if it is better than what is known; return whether it was.

@@ -15,7 +15,7 @@ from prunevis.errors import SpecError
 from prunevis.evaluation import Evaluation, evaluate_steps
 from prunevis.graph import trace
 from prunevis.graph.layers import ModelGraph
-from prunevis.pruning import PruningPlan, masked_tensors, remove
+from prunevis.pruning import REPAIRS, PruningPlan, masked_tensors, remove
 from prunevis.session.opening import checked_units, costs_of, private_copy
 from prunevis.session.state import Stage, Status, Table
 from prunevis.training import fine_tune_steps
@@ -31,7 +31,9 @@ def in_words(plan: PruningPlan) -> str:
     """Return what a plan does, e.g. "80 % of weights by magnitude"."""
     what = "weights" if plan.granularity == "weight" else "units"
     share = f"{plan.achieved_sparsity:.1%}".replace(".0%", "%").replace("%", " %")
-    return f"{share} of {what} by {CRITERIA[plan.spec.criterion].label}"
+    repair = plan.spec.repair
+    mended = "" if repair == "none" else f", repaired: {REPAIRS[repair].label}"
+    return f"{share} of {what} by {CRITERIA[plan.spec.criterion].label}{mended}"
 
 
 def pruned_copy(stage: Stage, plan: PruningPlan) -> nn.Module:
@@ -39,7 +41,7 @@ def pruned_copy(stage: Stage, plan: PruningPlan) -> nn.Module:
     if plan.granularity == "unit":
         return remove(stage.model, plan)
     model = private_copy(stage.model)
-    tensors = dict(model.named_parameters())
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     with torch.no_grad():
         for name, value in masked_tensors(stage.model, plan).items():
             tensors[name].copy_(value)

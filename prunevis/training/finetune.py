@@ -12,6 +12,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from prunevis.data import Data, Examples, as_data
@@ -20,6 +21,7 @@ from prunevis.evaluation.exact import Evaluation, evaluate
 from prunevis.pruning.masking import tensor_masks
 from prunevis.pruning.plan import PruningPlan
 from prunevis.pruning.removal import remove
+from prunevis.pruning.repairs.mending import repaired
 from prunevis.training.loop import TrainingRun
 from prunevis.training.modes import MaskHolder
 from prunevis.training.records import FineTuned, FineTuneProgress, FineTuneSettings
@@ -51,6 +53,10 @@ def trainable_copy(
         ) from error
     if plan is None:
         return module, {}
+    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    with torch.no_grad():
+        for name, value in repaired(model, plan).tensors.items():
+            tensors[name].copy_(value)
     masks = tensor_masks(plan)
     MaskHolder(module, masks).apply()
     return module, masks

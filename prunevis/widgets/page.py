@@ -17,7 +17,8 @@ Slices (Python → browser)
 ``controls``
     ``{models: [{name, label, detail}], model, granularities: [{name, label, help, disabled}],
     granularity, criteria: [{name, label, group, summary, formula, source, url, disabled}],
-    criterion, basis, caution, scopes: [{name, label, help}], scope, seed, seed_shown, layer,
+    criterion, basis, caution, repairs: [as criteria], repair, repair_notes: [text],
+    scopes: [{name, label, help}], scope, seed, seed_shown, layer,
     layers: [{name, kind, shape, params, share, ticked, own, disabled, is_output,
     together: [name]}], ofs: [{name, label}], of, patterns: [{name, label}], pattern, pattern_help,
     multiples: [number], multiple_of, min_units, pieces_note, pending}`` where `disabled` is null or
@@ -40,8 +41,9 @@ Slices (Python → browser)
     table's belong to another setting: ignore them.
 ``curve``
     What is known of accuracy: ``{key, value: [K of number | null], low: [K], high: [K], seen: [K],
-    exact: [K of 0 | 1], total, known, compressed: [K of bytes | null]}``; `compressed` is the size
-    of the compressed file.
+    exact: [K of 0 | 1], total, known, compressed: [K of bytes | null],
+    deleted: [K of number | null] | [], deleted_exact: [K of 0 | 1] | []}``; `compressed` is the
+    size of the compressed file, `deleted` the accuracy without the repair, [] if none is chosen.
 ``network``
     The drawn network, in columns, one entry a node (see `prunevis.graph.drawing`): ``{stage,
     kind: [N], name: [N], block: [N of index | -1], group: [N of index | -1], what: [N], units: [N],
@@ -94,7 +96,7 @@ Both ways
 
 Messages (browser → Python), each ``{action, ...}``
 ---------------------------------------------------
-``model | granularity | criterion | scope | of {name}``, ``pattern {name | ""}``,
+``model | granularity | criterion | scope | of | repair {name}``, ``pattern {name | ""}``,
 ``seed | multiple_of | min_units {value}``, ``tick {layer, on}``,
 ``own {layer, value | null}``, ``layer {name}``, ``unit {unit}``, ``tab {name}``,
 ``theme {name: "light" | "dark"}``, ``apply``, ``undo``, ``reset``,

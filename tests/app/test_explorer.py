@@ -163,7 +163,7 @@ def test_the_actions_here_are_all_that_are_documented():
     documented = {name.strip() for head in heads for name in head.split("|")}
     tested = {
         "model", "granularity", "criterion", "scope", "of", "pattern", "multiple_of", "min_units",
-        "seed", "tick", "own", "layer", "unit",
+        "repair", "seed", "tick", "own", "layer", "unit",
         "tab", "theme", "apply", "undo", "reset", "fine_tune", "cancel", "keep", "discard",
         "sensitivity", "dismiss", "agreement", "race",
     }  # fmt: skip

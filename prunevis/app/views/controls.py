@@ -8,9 +8,11 @@ from typing import Any
 from prunevis.app.views.pieces import pieces
 from prunevis.app.views.words import plain
 from prunevis.criteria import CRITERIA, Criterion
+from prunevis.pruning import REPAIRS
 from prunevis.pruning.ranking import cautions
 from prunevis.pruning.scoring import in_words
 from prunevis.session.choices import unavailable, why_not
+from prunevis.session.mending import repair_unavailable
 from prunevis.session.state import Session
 from prunevis.statistics import COLLECTABLE
 
@@ -105,6 +107,21 @@ def controls(session: Session, models: Sequence[dict[str, str]] = ()) -> dict[st
         "basis": _basis(session),
         "caution": _caution(session),
         "criterion": setting.criterion,
+        "repairs": [
+            {
+                "name": name,
+                "label": entry.label,
+                "summary": entry.summary,
+                "formula": entry.formula,
+                "source": entry.source,
+                "url": entry.url,
+                "disabled": plain(repair_unavailable(graph, setting, name)),
+            }
+            for name, entry in REPAIRS.items()
+            if setting.granularity in entry.granularities
+        ],
+        "repair": setting.repair,
+        "repair_notes": _refusals(session),
         "scopes": [{"name": n, "label": label, "help": text} for n, label, text in SCOPES],
         "scope": setting.scope,
         "seed": setting.seed,
@@ -171,3 +188,11 @@ def _caution(session: Session) -> str:
     found = cautions(table.ranking, session.statistics)
     more = f" So it is with {len(found) - 1} more." if len(found) > 1 else ""
     return found[0].replace("`", "") + more if found else ""
+
+
+def _refusals(session: Session) -> list[str]:
+    """Return what the repair leaves only deleted, and why."""
+    table = session.table
+    if table is None or table.setting != session.setting:
+        return []
+    return [plain(text) for text in table.refusals]

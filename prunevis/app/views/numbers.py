@@ -68,4 +68,6 @@ def curve(session: Session) -> dict[str, Any]:
         "total": session.network.data.test.count,
         "known": known.known,
         "compressed": list(known.compressed),
+        "deleted": [None if e is None else e.value for e in known.deleted],
+        "deleted_exact": [int(e is not None and e.exact) for e in known.deleted],
     }

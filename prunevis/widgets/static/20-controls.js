@@ -7,13 +7,13 @@ function field(label, ...parts) {
 }
 
 /** "why?": formula and source of the criterion, opened in place. */
-function whyPart() {
+function whyPart(testid = "why") {
   const formula = h("code", { class: "pv-formula" });
   const source = h("p", { class: "pv-quiet" });
   const link = h("a", { target: "_blank", rel: "noreferrer noopener" });
   const box = h("div", { class: "pv-why-box", id: freshId("why"), hidden: true }, formula, source, link);
   const button = h("button", { class: "pv-link", type: "button", "aria-expanded": "false",
-    "aria-controls": box.id, "data-testid": "why",
+    "aria-controls": box.id, "data-testid": testid,
     onclick: () => {
       setHidden(box, !box.hidden);
       setAttr(button, "aria-expanded", box.hidden ? "false" : "true");
@@ -110,6 +110,14 @@ function controlsPanel(root, bus) {
   const scope = segmented("Rank", "scope", (name) => bus.send("scope", { name }));
   const scopeHelp = h("p", { class: "pv-quiet pv-two" });
 
+  const repair = h("select", { "data-testid": "repair", onchange: pick("repair") });
+  const repairSummary = h("span");
+  const repairWhy = whyPart("repair-why");
+  const repairNotes = h("ul", { class: "pv-quiet pv-repair-notes", "data-testid": "repair-notes" });
+  const repairField = field("Repair, without training", repair,
+    h("p", { class: "pv-quiet pv-two" }, repairSummary, " ", repairWhy.button), repairWhy.box, repairNotes);
+  setAttr(repair, "aria-labelledby", repairField.id);
+
   const seed = h("input", { type: "number", min: 0, max: 2147483647, step: 1, "data-testid": "seed",
     onchange: () => {
       const value = Math.floor(Number(seed.value));
@@ -123,6 +131,7 @@ function controlsPanel(root, bus) {
     modelField.root,
     field("Remove", granularity.root, granularityHelp).root,
     criterionField.root,
+    repairField.root,
     field("Rank", scope.root, scopeHelp).root,
     seedField.root, more.root);
   const skeleton = h("div", { class: "pv-skeletons", "aria-hidden": "true" },
@@ -157,12 +166,29 @@ function controlsPanel(root, bus) {
     setText(caution, c.caution);
     setHidden(caution, !c.caution);
     why.set(rule);
+    const repairs = c.repairs || [];
+    setOptions(repair, repairs.map(({ name, label, disabled }) => ({ name, label, disabled })), c.repair);
+    const mend = repairs.find((x) => x.name === c.repair) || {};
+    setText(repairSummary, mend.summary);
+    repairWhy.set(mend);
+    showNotes(repairNotes, c.repair_notes || []);
     scope.set(c.scopes || [], c.scope);
     setText(scopeHelp, helpOf(c.scopes, c.scope));
     setHidden(seedField.root, !c.seed_shown);
     more.set(c);
     if (document.activeElement !== seed) seed.value = known(c.seed) ? c.seed : "";
   });
+}
+
+/** What the repair leaves only deleted, and why: the first reasons, and how many more. */
+function showNotes(list, notes) {
+  const most = 3;
+  const lines = notes.slice(0, most);
+  if (notes.length > most) lines.push(`And ${notes.length - most} more.`);
+  if (list.dataset.shown === lines.join("\n")) return;
+  list.dataset.shown = lines.join("\n");
+  list.replaceChildren(...lines.map((line) => h("li", null, line)));
+  setHidden(list, !lines.length);
 }
 
 /** The help of the chosen option, or why another one cannot be had. */

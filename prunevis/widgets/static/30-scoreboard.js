@@ -50,7 +50,8 @@ function accuracyCard(bus) {
   const part = card("accuracy", "Accuracy");
   const source = h("div", { class: "pv-ledger pv-wrap" });
   const near = h("div", { class: "pv-ledger pv-wrap" });
-  part.foot.append(source, near);
+  const beside = h("div", { class: "pv-ledger pv-wrap pv-beside", "data-testid": "deleted" });
+  part.foot.append(source, near, beside);
   let last = UNKNOWN;
   return {
     root: part.root,
@@ -84,6 +85,8 @@ function accuracyCard(bus) {
         setText(near, half ? `95 % interval ${percent(a.low)} to ${percent(a.high)}`
           : fewer ? `${plural(Math.abs(fewer), `${fewer > 0 ? "fewer" : "more"} image`, `${fewer > 0 ? "fewer" : "more"} images`)} right` : "");
       }
+      setText(beside, besideText(at, a));
+      setHidden(beside, !besideText(at, a));
       const low = a.state === "unknown" ? 0 : a.low;
       const high = a.state === "unknown" ? 0 : a.high;
       const width = Math.max(high - low, 0.012);
@@ -94,6 +97,18 @@ function accuracyCard(bus) {
       setHidden(part.tick, !known(base));
     },
   };
+}
+
+/** What deletion alone gives where the slider stands, and what the repair adds to that. */
+function besideText(at, a) {
+  const list = at.curve && at.curve.deleted;
+  if (!list || !list.length) return "";
+  const plain = list[at.k];
+  if (!known(plain)) return "deleted: measuring…";
+  const about = at.curve.deleted_exact[at.k] ? "" : "about ";
+  const gain = a.state === "unknown" ? null : a.value - plain;
+  const more = known(gain) ? `, repair ${gain > 0 ? "+" : ""}${percent(gain)}` : "";
+  return `deleted ${about}${percent(plain)}\u00a0%${more}`;
 }
 
 function costCard(name, label, describe, lines) {

@@ -44,6 +44,16 @@ function curveShapes(at, x, y) {
   };
 }
 
+/** The line of deletion alone, where a repair is chosen: quiet, beneath the curve itself. */
+function deletedShape(at, x, y) {
+  const list = (at.curve && at.curve.deleted) || [];
+  const points = [];
+  list.forEach((value, k) => {
+    if (known(value)) points.push(`${x(at.table.sparsity[k]).toFixed(1)} ${y(value).toFixed(1)}`);
+  });
+  return points.length > 1 ? `M${points.join("L")}` : "";
+}
+
 /** The largest position before which every known accuracy is within `points` of the start. */
 function freeUntil(at, points = 0.01) {
   const base = at.base && at.base.accuracy;
@@ -66,7 +76,8 @@ function curvePart(bus, grab) {
   const baseLine = s("line", { class: "pv-curve-base" });
   const baseText = s("text", { class: "pv-axis" });
   const path = (name) => s("path", { class: `pv-curve-${name}` });
-  const lines = { band: path("band"), gaps: path("gap"), guess: path("guess"), exact: path("exact"),
+  const deletedLine = path("deleted");
+  const lines = { deleted: deletedLine, band: path("band"), gaps: path("gap"), guess: path("guess"), exact: path("exact"),
     guessDots: path("dot-estimate"), exactDots: path("dot-exact") };
   const markerLine = s("line", { class: "pv-curve-marker", y1: 0 });
   const markerDot = s("circle", { class: "pv-curve-point", r: 5.5 });
@@ -115,6 +126,7 @@ function curvePart(bus, grab) {
       for (const name of ["band", "gaps", "guess", "exact"]) setAttr(lines[name], "d", shapes[name] || "");
       setAttr(lines.exactDots, "d", shapes.dots.exact || "");
       setAttr(lines.guessDots, "d", shapes.dots.estimate || "");
+      setAttr(deletedLine, "d", at.table ? deletedShape(at, x, y) : "");
       setHidden(empty, !shapes.empty);
       const base = at.base && at.base.accuracy;
       const level = known(base) ? y(base) : -50;
@@ -127,6 +139,7 @@ function curvePart(bus, grab) {
       const safe = freeUntil(at);
       setAttr(svg, "aria-label", shapes.empty ? "Accuracy at each position: being measured."
         : `Accuracy at each percent ${at.words}. ${integer(at.curve ? at.curve.known : 0)} of ${at.size} positions known.`
+          + (at.curve && (at.curve.deleted || []).length ? " The dashed line is deletion without the repair." : "")
           + (safe ? ` Up to ${percent(at.table.sparsity[safe], 0)} percent it stays within one point of the start.` : ""));
       api.move(at);
     },
@@ -197,6 +210,8 @@ function curvePart(bus, grab) {
     setText(tip, a.state === "unknown" ? `${here}not measured yet`
       : a.state === "exact" ? `${here}${percent(a.value)} %, exact`
         : `${here}${percent(a.low)} to ${percent(a.high)} %`);
+    const plain = at.curve && at.curve.deleted ? at.curve.deleted[k] : null;
+    if (known(plain)) tip.textContent += `, only deleted ${percent(plain)} %`;
     setHidden(tip, false);
     const px = x(at.table.sparsity[k]);
     const room = Math.min(Math.max(px, 80), width - 80);

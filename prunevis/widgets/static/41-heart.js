@@ -94,9 +94,10 @@ function heartPanel(root, bus) {
       curve.zoom(on);
     } }, "Zoom in");
   const key = (name, text) => h("span", { class: "pv-key" }, h("i", { class: `pv-key-${name}` }), text);
+  const deletedKey = key("deleted", "only deleted");
   const legend = h("div", { class: "pv-legend" },
     h("span", null, "accuracy at each position"), key("line", "exact"), key("band", "estimate, 95 % interval"),
-    key("gap", "not measured yet"));
+    key("gap", "not measured yet"), deletedKey);
   const scale = h("div", { class: "pv-scale", "aria-hidden": "true" },
     ...[0, 20, 40, 60, 80, 100].map((t) => h("span", { style: `--t:${t / 100}` }, `${t}${t === 100 ? " %" : ""}`)));
   const card = h("section", { class: "pv-card pv-heart", "aria-label": "Sparsity and accuracy" },
@@ -113,6 +114,7 @@ function heartPanel(root, bus) {
   free.addEventListener("click", () => safe !== null && bus.move(safe));
   bus.watch(["table", "curve"], (at) => {
     curve.draw(at);
+    setHidden(deletedKey, !(at.curve && (at.curve.deleted || []).length));
     // With no layer ticked every position is free, and says nothing.
     const goes = at.table && (!at.table.achieved || at.table.achieved[at.size - 1] > 0);
     const k = goes ? freeUntil(at) : null;
