@@ -195,8 +195,11 @@ def test_the_sweep_over_weights_by_hand():
 
 def test_the_sweep_leaves_less_than_zeros_do():
     generator = torch.Generator().manual_seed(3)
-    x = torch.randn(300, 12, generator=generator) @ torch.randn(12, 12, generator=generator)
+    # twelve inputs of five kinds, so that what goes can be made good
+    x = torch.randn(300, 5, generator=generator) @ torch.randn(5, 12, generator=generator)
     model = nn.Sequential(nn.Linear(12, 6)).eval()
+    with torch.no_grad():
+        model[0].weight.copy_(torch.randn(6, 12, generator=generator))
     graph = trace(model, x[:1])
     left = {}
     for repair in ("none", "mean", "obs"):
@@ -207,7 +210,7 @@ def test_the_sweep_leaves_less_than_zeros_do():
             with masked(model, plan):
                 left[repair] = float((model(x + 1) - dense).square().mean())
                 assert int((model[0].weight == 0).sum()) == plan.num_removed
-    assert left["none"] > left["mean"] > 1.1 * left["obs"]
+    assert left["none"] > left["mean"] > 2 * left["obs"]
 
 
 def test_a_plan_made_by_hand_without_statistics_says_what_it_lacks(mlp):
