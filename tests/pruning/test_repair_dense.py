@@ -210,7 +210,7 @@ def test_the_sweep_leaves_less_than_zeros_do():
             with masked(model, plan):
                 left[repair] = float((model(x + 1) - dense).square().mean())
                 assert int((model[0].weight == 0).sum()) == plan.num_removed
-    assert left["none"] > left["mean"] > 2 * left["obs"]
+    assert left["none"] > left["mean"] > 1.3 * left["obs"]
 
 
 def test_a_plan_made_by_hand_without_statistics_says_what_it_lacks(mlp):
