@@ -9,7 +9,7 @@ from torch import Tensor
 from prunevis.criteria.base import CRITERIA
 from prunevis.criteria.context import ScoreContext
 from prunevis.criteria.readers import outgoing_norms, read_by_none
-from prunevis.criteria.redundancy import Redundancy
+from prunevis.criteria.redundancy import Redundancy, few_samples
 from prunevis.graph.layers import LayerInfo, ModelGraph
 
 
@@ -71,6 +71,10 @@ class MergeError(Redundancy):
     def unavailable_for(self, layer: LayerInfo, graph: ModelGraph) -> str | None:
         """Say so where no layer reads the units."""
         return super().unavailable_for(layer, graph) or read_by_none(layer, graph)
+
+    def caution(self, layer: LayerInfo, context: ScoreContext) -> str | None:
+        """Say so where there are fewer samples than units."""
+        return few_samples(layer, context)
 
     def score(self, layer: LayerInfo, context: ScoreContext) -> Tensor:
         """Return the errors, float64, shape (num_units,), at least 0."""

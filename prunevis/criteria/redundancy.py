@@ -15,6 +15,7 @@ from prunevis.criteria.base import CRITERIA, Criterion
 from prunevis.criteria.context import ScoreContext
 from prunevis.graph.layers import LayerInfo, ModelGraph
 from prunevis.statistics.similarity import too_many_units, weight_cosine
+from prunevis.statistics.sums import MAX_POSITIONS
 
 #: Importance of a unit that says nothing: it goes before any that is merely redundant.
 CONSTANT_UNIT = -1.0
@@ -78,6 +79,18 @@ class Redundancy(Criterion):
         return super().unavailable_for(layer, graph) or too_many_units(layer.num_units)
 
 
+def few_samples(layer: LayerInfo, context: ScoreContext) -> str | None:
+    """Return a sentence if a layer was seen with fewer samples than it has units, else None."""
+    found = context.activations(layer)
+    samples = found.num_examples * min(found.positions, MAX_POSITIONS)
+    if samples >= layer.num_units:
+        return None
+    return (
+        f"`{layer.name}` has {layer.num_units:,} units and was seen with {samples:,} samples only, "
+        "so that some correlate by chance."
+    )
+
+
 @CRITERIA.register("weight-similarity")
 class WeightSimilarity(Redundancy):
     """Redundancy by the cosine between the weights of units.
@@ -115,6 +128,10 @@ class ActivationCorrelation(Redundancy):
     source = "Babaeizadeh et al. 2016 (NoiseOut)"
     url = "https://arxiv.org/abs/1611.06211"
     needs = frozenset({"activations", "correlation"})
+
+    def caution(self, layer: LayerInfo, context: ScoreContext) -> str | None:
+        """Say so where there are fewer samples than units."""
+        return few_samples(layer, context)
 
     def score(self, layer: LayerInfo, context: ScoreContext) -> Tensor:
         """Return 1 − |correlation| to the unit it duplicates, shape (num_units,), in [0, 1].

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from prunevis.errors import DataError, ModelError, PrunevisError
 from prunevis.graph.state import untouched
@@ -51,8 +52,16 @@ class Loss:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Evaluation mode, gradients on, whatever modes the caller is in."""
-        with torch.inference_mode(False), torch.enable_grad(), untouched(self.model):
+        """Evaluation mode, gradients on, whatever modes the caller is in.
+
+        Attention runs as plain products: its fused kernels cannot be differentiated twice.
+        """
+        with (
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            untouched(self.model),
+            sdpa_kernel(SDPBackend.MATH),
+        ):
             yield
 
     def output(self, tensors: Mapping[str, Tensor], inputs: Tensor) -> Tensor:

@@ -245,6 +245,18 @@ def test_thinet_warns_of_few_samples():
     assert said == "`0` has 5 units, and `2` was seen with 3 samples only."
 
 
+@pytest.mark.parametrize("name", ["activation-correlation", "merge-error"])
+def test_correlations_of_few_samples_come_with_a_caution(name):
+    model = two_layers(torch.ones(5, 2).tolist(), torch.ones(2, 5).tolist())
+    x = torch.randn(5, 2, generator=torch.Generator().manual_seed(0))
+    here = context_of(model, (x[:4], torch.tensor([0, 1, 0, 1])))
+    layer = here.graph.layers["0"]
+    said = CRITERIA[name]().caution(layer, here)
+    assert said.startswith("`0` has 5 units and was seen with 4 samples only")
+    enough = context_of(model, (x, torch.tensor([0, 1, 0, 1, 0])))
+    assert CRITERIA[name]().caution(layer, enough) is None
+
+
 def test_second_moments_that_are_too_large_are_refused_beforehand(monkeypatch):
     model = two_layers(torch.ones(5, 2).tolist(), torch.ones(2, 5).tolist())
     here = context_of(model, (torch.ones(6, 2), torch.tensor([0, 1] * 3)))

@@ -208,6 +208,16 @@ def test_grasp_of_many_pieces_is_that_of_one(monkeypatch, mlp, mlp_data):
     torch.testing.assert_close(whole, expected, rtol=1e-2, atol=float(expected.abs().max()) * 1e-3)
 
 
+def test_grasp_through_attention_which_fused_cannot_be_differentiated_twice():
+    model = nn.Sequential(
+        nn.Linear(4, 8), nn.TransformerEncoderLayer(8, 2, 12, batch_first=True), nn.Flatten(),
+        nn.Linear(24, 3),
+    ).eval()  # fmt: skip
+    x = torch.randn(8, 3, 4, generator=torch.Generator().manual_seed(0))
+    here = context_of(model, (x, torch.arange(8) % 3), "weight", {"labels": True})
+    assert score("grasp", here, "1.linear1").abs().max() > 0
+
+
 def test_movement_by_hand(monkeypatch):
     # two steps on one example; ∂L/∂w0 = (p − 1) x with p = σ((w0 − w1) x), ∂L/∂w1 the opposite
     monkeypatch.setattr("prunevis.criteria.movement.STEPS", 2)
