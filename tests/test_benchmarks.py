@@ -154,7 +154,7 @@ def test_a_page_of_the_documentation_is_written_with_its_figures(name: str, tmp_
     assert "Random (`random`)" in text
     for line in text.splitlines():
         if line.startswith("| L"):  # a bar in a name, as in |w|, is no border
-            assert len(re.findall(r"(?<!\\)\|", line)) == (6 if name == "agreement" else 5)
+            assert len(re.findall(r"(?<!\\)\|", line)) == (7 if name == "agreement" else 5)
     shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)
     assert shown
     assert sorted(shown) == sorted(path.name for path in tmp_path.glob("*.png"))

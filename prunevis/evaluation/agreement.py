@@ -249,7 +249,9 @@ def agreement(
     max_examples
         Examples that statistics are taken from.
     seed
-        Of both samples and of criteria that draw at random, whose ρ is a mean of `DRAWS` draws.
+        Of both samples, which so begin with the same examples (pass `oracle` of another seed to
+        hold criteria against examples that they have not seen), and of criteria that draw at
+        random, whose ρ is a mean of `DRAWS` draws.
     graph, statistics, oracle
         If at hand; made here otherwise.
     device
