@@ -1,7 +1,8 @@
 """Patterns of zeros in a weight: N of every M, or whole blocks.
 
-A weight is looked at as a matrix ``weight.reshape(out, -1)``: a row an output channel, its columns
-the inputs it reads, for a convolution channel by channel with each kernel position in turn.
+A weight is looked at as a matrix ``weight.reshape(len(weight), -1)``: a row an output channel (of a
+transposed convolution an input channel), its columns what it reads, for a convolution channel by
+channel with each kernel position in turn.
 
 * ``"2:4"``, or any ``"N:M"``: of every M consecutive weights along a row at most N stay, those with
   the highest scores (Mishra et al. 2021, https://arxiv.org/abs/2104.08378). At most 1 − N/M of the
