@@ -86,13 +86,24 @@ def test_large_networks_get_fewer_gradients(driver, mlp, mlp_data, monkeypatch):
 def test_the_menu_is_grouped_by_what_is_read(driver, residual, residual_data):
     driver.open(residual, residual_data)
     found = groups(views.controls(driver.session))
-    assert list(found) == ["By weights", "By what layers read", "By gradients", "Control"]
-    assert found["By gradients"] == ["snip", "taylor-weight", "obd", "grasp", "movement"]
+    assert list(found) == [
+        "By weights",
+        "By what layers read",
+        "By the loss and its gradients",
+        "Control",
+    ]
+    assert found["By the loss and its gradients"] == [
+        "snip",
+        "taylor-weight",
+        "obd",
+        "grasp",
+        "movement",
+    ]
     assert found["By weights"] == ["magnitude", "layer-threshold", "lamp", "synflow"]
     driver.do("choose", "granularity", "unit")
     found = groups(views.controls(driver.session))
     assert found["By what layers read"] == ["thinet"]
-    assert found["By gradients"][:3] == ["taylor-2016", "taylor-2019", "fisher"]
+    assert found["By the loss and its gradients"][:3] == ["taylor-2016", "taylor-2019", "fisher"]
     assert "hrank" in found["By what units answer"]
     assert found["Control"] == ["random"]
 
@@ -107,6 +118,19 @@ def test_what_a_criterion_rests_on_is_said_and_when_it_is_little(driver, mlp, ml
     assert controls["caution"] == "48 examples are few for a table of 32 cells."
     driver.do("choose", "criterion", "taylor-2016")
     assert views.controls(driver.session)["caution"] == ""
+
+
+def test_what_is_still_to_be_collected_is_said(driver, mlp, mlp_data):
+    driver.open(mlp, mlp_data)
+    driver.controller.worker.request(lambda: driver.controller.choose("criterion", "obd"), "asked")
+    driver.step()
+    said = views.controls(driver.session)["basis"]
+    assert said == "Reads gradients, which are collected first."
+    driver.run()
+    assert views.controls(driver.session)["basis"] == "From gradients, on 48 training examples."
+    driver.do("choose", "criterion", "movement")
+    said = views.controls(driver.session)["basis"]
+    assert said == "Runs a copy of the network on up to 48 training examples."
 
 
 def test_several_layers_of_little_trust_are_told_in_one_line(driver, mlp, mlp_data):

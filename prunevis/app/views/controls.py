@@ -138,7 +138,7 @@ _GROUPS: tuple[tuple[str, frozenset[str]], ...] = (
     ("By weights", frozenset({"weights", "norm"})),
     ("By what units answer", frozenset({"activations", "correlation", "responses", "maps"})),
     ("By what layers read", frozenset({"inputs", "moments"})),
-    ("By gradients", frozenset({"gradients"})),
+    ("By the loss and its gradients", frozenset({"gradients"})),
     ("Control", frozenset()),
 )
 
@@ -147,7 +147,7 @@ def _reads(entry: type[Criterion]) -> str:
     """Return the heading under which a criterion stands."""
     needs = set(entry.needs)
     if {"model", "labels"} <= needs:
-        needs.add("gradients")  # it takes its own
+        needs.add("gradients")  # it takes its own, or tries what the loss becomes
     found = [heading for heading, group in _GROUPS if group & needs]
     return found[-1] if found else _GROUPS[-1][0]
 
@@ -163,11 +163,11 @@ def _basis(session: Session) -> str:
     """Say what the chosen criterion was computed from, and of how many examples."""
     entry, found = CRITERIA[session.setting.criterion], session.statistics
     needs = COLLECTABLE.intersection(entry.needs)
-    read = in_words(needs - {"labels"}) or "runs of the network"
+    read = in_words(needs - {"labels"})
     if not needs:
         return ""
     if found is None or found.missing(needs):
-        return f"Reads {read}: collected when it is chosen."
+        return f"Reads {read}, which are collected first." if read else ""
     counts = {found.num_examples}
     if "gradients" in needs:
         counts = {one.num_examples for one in found.gradients.values()}
@@ -175,7 +175,7 @@ def _basis(session: Session) -> str:
         counts = {one.num_maps for one in found.responses.values() if one.num_maps}
     count = max(counts, default=found.num_examples)
     part = "training" if found.split == "train" else "test"
-    if read == "runs of the network":
+    if not read:
         return f"Runs a copy of the network on up to {count:,} {part} examples."
     return f"From {read}, on {count:,} {part} examples."
 
