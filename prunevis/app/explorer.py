@@ -18,6 +18,7 @@ from prunevis.app.figures import Figures
 from prunevis.app.pauses import Pauses
 from prunevis.app.sources import source, zoo_models
 from prunevis.errors import SpecError
+from prunevis.graph.products import Attention
 from prunevis.session.controller import Controller
 from prunevis.session.jobs import SPARE
 from prunevis.session.state import Session
@@ -70,7 +71,7 @@ class Explorer:
 
     Parameters
     ----------
-    model, data, example_input, calibration, device
+    model, data, example_input, calibration, device, attention
         As for `explore`.
     served
         Whether strangers see the page: no traceback is sent then.
@@ -86,6 +87,7 @@ class Explorer:
         example_input: Any = None,
         calibration: Any = None,
         device: str = "auto",
+        attention: Attention = "heads",
         served: bool = False,
         threaded: bool = True,
     ) -> None:
@@ -95,7 +97,7 @@ class Explorer:
         self.session = Session()
         self.page = Page()
         self.controller = Controller(self.session, self._after_step)
-        self.controller.device = device
+        self.controller.device, self.controller.attention = device, attention
         self.figures = Figures(self)
         self._models = zoo_models() if model is None or isinstance(model, str) else []
         self._stale: dict[str, None] = {}
@@ -327,6 +329,7 @@ def explore(
     example_input: Any = None,
     calibration: Any = None,
     device: str = "auto",
+    attention: Attention = "heads",
 ) -> Explorer:
     """Open the interactive page about a network.
 
@@ -345,6 +348,9 @@ def explore(
         `data`.
     device
         "auto" (a GPU if there is one), "cpu", "cuda", ...
+    attention
+        What leaves attention layers where units are pruned: whole "heads", or the same
+        "dimensions" of every head.
 
     Returns
     -------
@@ -359,7 +365,12 @@ def explore(
         If `model` is a name that the zoo does not have.
     """
     return Explorer(
-        model, data, example_input=example_input, calibration=calibration, device=device
+        model,
+        data,
+        example_input=example_input,
+        calibration=calibration,
+        device=device,
+        attention=attention,
     )
 
 

@@ -15,6 +15,7 @@ from prunevis.errors import ModelError
 from prunevis.evaluation.exact import Evaluation, evaluate
 from prunevis.graph import trace
 from prunevis.graph.cost import CostModel, ModelCost
+from prunevis.graph.products import Attention
 from prunevis.pruning import PruningPlan, PruningSpec, masked_tensors, rank, remove
 
 
@@ -101,6 +102,7 @@ def prune(
     min_units: int = 1,
     pattern: str | None = None,
     example_input: Any = None,
+    attention: Attention = "heads",
     statistics: Any = None,
 ) -> Pruned:
     """Prune a copy of `model` and measure what that cost; `model` itself is not changed.
@@ -135,6 +137,8 @@ def prune(
         Of weights: "2:4" (N:M), "4x4" (blocks), or None.
     example_input
         A batch to trace with, if it should not be taken from the data.
+    attention
+        What leaves attention layers: whole "heads", or the same "dimensions" of every head.
     statistics
         From `collect_statistics`, to save the pass that some criteria need.
 
@@ -165,7 +169,7 @@ def prune(
     )
     checked = as_data(data)
     example = checked.test.inputs[:1] if example_input is None else example_input
-    graph = trace(model, example)
+    graph = trace(model, example, attention=attention)
     before = evaluate(model, checked.test)
     ranking = rank(model, spec, graph=graph, statistics=statistics, data=checked)
     plan = ranking.plan()

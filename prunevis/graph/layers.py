@@ -241,6 +241,8 @@ class ModelGraph:
         Numbers on modules that must follow what leaves.
     example
         The example that was traced; `input_shape` and `input_dtype` are those of its first tensor.
+    attention
+        What leaves attention layers: "heads" or "dimensions".
     """
 
     layers: Mapping[str, LayerInfo]
@@ -258,6 +260,7 @@ class ModelGraph:
     repeated: frozenset[str] = frozenset()
     sizes: tuple[FittedSize, ...] = ()
     example: Example | None = field(default=None, repr=False)
+    attention: str = "heads"
 
     @property
     def macs(self) -> int:

@@ -22,14 +22,14 @@ from torch._subclasses.fake_tensor import (
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from prunevis.errors import PrunevisError, TraceError
+from prunevis.errors import PrunevisError, SpecError, TraceError
 from prunevis.graph.atoms import Ids
 from prunevis.graph.checks import check_model
 from prunevis.graph.coupling import Coupling
 from prunevis.graph.examples import Example, tensors_in
 from prunevis.graph.layers import FittedSize, LayerInfo, ModelGraph, TensorInfo
 from prunevis.graph.points import find_points
-from prunevis.graph.products import Attention, resolve
+from prunevis.graph.products import ATTENTIONS, Attention, resolve
 from prunevis.graph.recorder import Recorder
 from prunevis.graph.rules import find_rule
 from prunevis.graph.state import untouched
@@ -71,6 +71,8 @@ def trace(
 
     Raises
     ------
+    SpecError
+        If `attention` is neither of the two.
     ModelError
         If the network cannot be pruned as it is (see `prunevis.graph.checks.check_model`).
     NonFiniteError
@@ -78,6 +80,12 @@ def trace(
     TraceError
         If its forward raises, or depends on the numbers in the input.
     """
+    if attention not in ATTENTIONS:
+        raise SpecError(
+            "There is no such way to prune attention.",
+            expected=" or ".join(map(repr, ATTENTIONS)),
+            got=repr(attention),
+        )
     check_model(model)
     example = Example.first_of(example_input, batch_axis)
     with torch.no_grad():
@@ -86,7 +94,7 @@ def trace(
             recorder, outputs, trial = _record(model, example)
         resolve(recorder.atoms, attention)
         coupling, sizes = trial.settle()
-    return _graph(model, recorder, outputs, example, coupling, sizes)
+    return _graph(model, recorder, outputs, example, coupling, sizes, attention)
 
 
 def _record(model: nn.Module, example: Example) -> tuple[Recorder, list[Value], Trial]:
@@ -223,6 +231,7 @@ def _graph(
     example: Example,
     coupling: Coupling,
     sizes: tuple[FittedSize, ...],
+    attention: Attention,
 ) -> ModelGraph:
     groups, of_layer = coupling.groups, coupling.of_layer
     parameters = {name for name, _ in model.named_parameters()}
@@ -274,6 +283,7 @@ def _graph(
         repeated=frozenset(name for name, count in called.items() if name and count > 1),
         sizes=sizes,
         example=example,
+        attention=attention,
     )
 
 

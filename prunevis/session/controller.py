@@ -73,7 +73,7 @@ class Controller:
         self.readings = Readings()
         self.rankings: dict[str, Any] = {}
         self.extra: tuple[float, ...] = ()
-        self.device = "auto"
+        self.device, self.attention = "auto", "heads"
         self._problems = 0
         self._stages = 0
 

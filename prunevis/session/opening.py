@@ -5,16 +5,17 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Generator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from prunevis.data import as_data
+from prunevis.data import Data, as_data
 from prunevis.errors import ModelError, PrunevisError
 from prunevis.graph import trace
 from prunevis.graph.cost import CostModel
 from prunevis.graph.layers import ModelGraph
+from prunevis.graph.products import Attention
 from prunevis.pruning.removal import remove_units
 from prunevis.session.state import Network, Stage, Status
 
@@ -35,7 +36,8 @@ def open_network(
     data = as_data(raw)
     session.status = Status("loading", "Tracing the network")
     yield
-    graph = trace(model, data.test.inputs[:1] if example is None else example)
+    own_example = data.test.inputs[:1] if example is None else example
+    graph = trace(model, own_example, attention=cast(Attention, controller.attention))
     yield
     graph = yield from checked_units(model, graph)
     yield
@@ -43,6 +45,11 @@ def open_network(
     costs = costs_of(own, graph)
     stage = Stage(controller.next_stage_number(), "As it came", own, graph, costs, None)
     controller.opened(Network(name, label, data, (stage,)))
+
+
+def traced_again(model: nn.Module, graph: ModelGraph, data: Data) -> ModelGraph:
+    """Return the graph of a network that has become smaller, traced as `graph` was."""
+    return trace(model, data.test.inputs[:1], attention=cast(Attention, graph.attention))
 
 
 def measure_baseline(controller: Controller) -> Generator[None, None, None]:

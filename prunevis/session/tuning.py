@@ -13,10 +13,9 @@ from prunevis.criteria import CRITERIA
 from prunevis.data import Data
 from prunevis.errors import SpecError
 from prunevis.evaluation import Evaluation, evaluate_steps
-from prunevis.graph import trace
 from prunevis.graph.layers import ModelGraph
 from prunevis.pruning import REPAIRS, PruningPlan, masked_tensors, remove
-from prunevis.session.opening import checked_units, costs_of, private_copy
+from prunevis.session.opening import checked_units, costs_of, private_copy, traced_again
 from prunevis.session.state import Stage, Status, Table
 from prunevis.training import fine_tune_steps
 
@@ -63,7 +62,7 @@ def apply_plan(controller: Controller, plan: PruningPlan) -> Generator[None, Non
     model = pruned_copy(stage, plan)
     graph = stage.graph
     if plan.granularity == "unit":
-        graph = yield from checked_units(model, trace(model, data.test.inputs[:1]))
+        graph = yield from checked_units(model, traced_again(model, graph, data))
     yield
     yield from _arrive(controller, in_words(plan), model, graph, plan)
 
@@ -184,7 +183,7 @@ def fine_tune(controller: Controller, plan: PruningPlan) -> Generator[None, None
     weights = plan.granularity == "weight"
     graph = stage.graph
     if not weights:
-        graph = yield from checked_units(model, trace(model, data.test.inputs[:1]))
+        graph = yield from checked_units(model, traced_again(model, graph, data))
     masks = held_masks(graph, model) if weights or stage.holds_zeros else {}
     yield
     before = None

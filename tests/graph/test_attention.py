@@ -22,6 +22,7 @@ from transformers import (
     Unbound,
 )
 
+from prunevis.errors import SpecError
 from prunevis.graph.attention import NarrowAttention
 from prunevis.graph.trace import trace
 from prunevis.pruning.removal import remove_units
@@ -196,3 +197,8 @@ def test_rotary_positions_keep_the_dimensions_and_heads_leave_instead():
 def test_what_is_hard_coded_is_refused():
     graph = trace(prepared(HardCoded), TOKENS)
     assert "uses a size that is hard-coded there" in str(graph.groups["qkv"].reason)
+
+
+def test_there_are_two_ways():
+    with pytest.raises(SpecError, match=r"no such way.*'heads' or 'dimensions'.*Got: 'head'"):
+        trace(prepared(Unbound), TOKENS, attention="head")
