@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 from prunevis.errors import SpecError
 from prunevis.graph.cost import CostModel
@@ -26,10 +26,12 @@ def check_measure(at: object) -> str:
     return str(at)
 
 
-def equal_plans(
+def equal_steps(
     ranking: Ranking, costs: CostModel, at: str, shares: Sequence[float]
-) -> list[PruningPlan | None]:
+) -> Generator[None, None, list[PruningPlan | None]]:
     """Return, for each share, the plan after which at least that is gone, and no more than must be.
+
+    It yields between two of them.
 
     Parameters
     ----------
@@ -52,4 +54,8 @@ def equal_plans(
         return [ranking.plan(share) for share in shares]
     solved = Shares(ranking, at, costs)
     end = (1 - solved.least) * (1 + SLACK)
-    return [ranking.plan(solved.sparsity(1 - share)) if share <= end else None for share in shares]
+    plans: list[PruningPlan | None] = []
+    for share in shares:
+        yield
+        plans.append(ranking.plan(solved.sparsity(1 - share)) if share <= end else None)
+    return plans

@@ -21,7 +21,7 @@ from prunevis.criteria import CRITERIA
 from prunevis.errors import SpecError
 from prunevis.evaluation.calibration import first_input, needs_of, statistics_steps
 from prunevis.evaluation.engine import Engine
-from prunevis.evaluation.equal import check_measure, equal_plans
+from prunevis.evaluation.equal import check_measure, equal_steps
 from prunevis.evaluation.estimate import Sampler
 from prunevis.evaluation.exact import Evaluation, examples_of
 from prunevis.evaluation.positions import blocks, measure_plans, prepare_steps, reported
@@ -142,7 +142,9 @@ def race_steps(
                 prepare_steps(engine, examples, baseline, ranking.plan(0.5), seed=0, device=device),
                 RaceProgress(done, total, "Trying out how to run it fastest"),
             )
-        plans = equal_plans(ranking, costs, at, places)
+        plans = yield from reported(
+            equal_steps(ranking, costs, at, places), RaceProgress(done, total, text)
+        )
         yield RaceProgress(done, total, text)
         points = yield from reported(
             _measured(engine, sampler, costs, places, plans, images),

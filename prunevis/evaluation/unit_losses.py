@@ -95,6 +95,7 @@ class UnitLosses:
                 tail = Tail(self._recording(given), group)
                 # by the same calls as without a unit: what changes nothing is then exactly 0
                 whole = self._losses(tail.start(given), part)
+            yield number / len(parts)
             most, shown = -1, torch.zeros(0)
             for unit in range(group.size):
                 with torch.inference_mode(), threads(self.engine.pace.count):

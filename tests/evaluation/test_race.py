@@ -7,7 +7,7 @@ from tiny_networks import TinyMLP, TinyResidual, labelled, seeded
 
 import prunevis as pv
 from prunevis.errors import DataError, NothingToPruneError, SpecError, UnknownNameError
-from prunevis.evaluation.equal import equal_plans
+from prunevis.evaluation.equal import equal_steps
 from prunevis.evaluation.exact import evaluate
 from prunevis.evaluation.race import race, race_steps, racing
 from prunevis.evaluation.race_records import Racer
@@ -19,7 +19,12 @@ SHARES = (0.2, 0.5)
 
 
 def equal_plan(ranking, costs, at, share):
-    return equal_plans(ranking, costs, at, [share])[0]
+    steps = equal_steps(ranking, costs, at, [share])
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value[0]
 
 
 def gone(cost, at):
