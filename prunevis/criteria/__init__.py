@@ -21,6 +21,7 @@ from prunevis.criteria.hrank import MapRank
 from prunevis.criteria.wanda import Wanda, WandaLayer
 from prunevis.criteria.obs import OptimalBrainSurgeon
 from prunevis.criteria.thinet import GreedyReconstruction
+from prunevis.criteria.reconstruction import Reconstruction
 from prunevis.criteria.snip import ConnectionSensitivity
 from prunevis.criteria.taylor_weight import TaylorWeight
 from prunevis.criteria.obd import OptimalBrainDamage
@@ -63,6 +64,7 @@ __all__ = [
     "OptimalBrainSurgeon",
     "Oracle",
     "Random",
+    "Reconstruction",
     "ScoreContext",
     "SynapticFlow",
     "TaylorActivation",
