@@ -32,4 +32,4 @@ IN_BROWSER = frozenset(
 )
 
 #: Those that write a page of the documentation; they run only by name.
-PAGES = ("agreement", "race")
+PAGES = ("agreement", "race", "repair")

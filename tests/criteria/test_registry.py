@@ -37,11 +37,11 @@ def registry(monkeypatch):
 
 
 def test_what_is_built_in_in_the_order_of_a_menu():
-    assert list(CRITERIA)[:31] == [
+    assert list(CRITERIA)[:32] == [
         "magnitude", "layer-threshold", "lamp", "synflow", "l1", "l2", "bn-scale",
         "geometric-median", "mean-activation", "std-activation", "apoz", "mutual-information",
-        "hrank", "wanda", "wanda-layer", "obs", "thinet", "snip", "taylor-weight", "obd", "grasp",
-        "movement", "taylor-2016", "taylor-2019", "fisher", "weight-similarity",
+        "hrank", "wanda", "wanda-layer", "obs", "thinet", "reconstruction", "snip",
+        "taylor-weight", "obd", "grasp", "movement", "taylor-2016", "taylor-2019", "fisher", "weight-similarity",
         "activation-correlation", "merge-error", "kernel-similarity", "oracle", "random",
     ]  # fmt: skip
     assert all(issubclass(entry, Criterion) for entry in CRITERIA.values())
