@@ -169,8 +169,8 @@ def brief() -> str:
     head = (
         "## A LeNet-300-100 trained for ten epochs\n\n"
         "On all 60,000 images scaled to [−1, 1], SGD with momentum 0.9, one cycle up to 0.1, "
-        "weight decay 5e-4, seed 0: the networks of the zoo are trained longer, with shifted images, and "
-        "have less to spare.\n"
+        "weight decay 5e-4, seed 0: the networks of the zoo are trained longer, with shifted "
+        "images, and have less to spare.\n"
     )
     found = table("lenet-300-100, ten epochs", model, data, SPARSITIES)
     return "\n".join([head, found, margins(model, data, "this network")])

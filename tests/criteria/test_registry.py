@@ -41,7 +41,8 @@ def test_what_is_built_in_in_the_order_of_a_menu():
         "magnitude", "layer-threshold", "lamp", "synflow", "l1", "l2", "bn-scale",
         "geometric-median", "mean-activation", "std-activation", "apoz", "mutual-information",
         "hrank", "wanda", "wanda-layer", "obs", "thinet", "reconstruction", "snip",
-        "taylor-weight", "obd", "grasp", "movement", "taylor-2016", "taylor-2019", "fisher", "weight-similarity",
+        "taylor-weight", "obd", "grasp", "movement", "taylor-2016", "taylor-2019", "fisher",
+        "weight-similarity",
         "activation-correlation", "merge-error", "kernel-similarity", "oracle", "random",
     ]  # fmt: skip
     assert all(issubclass(entry, Criterion) for entry in CRITERIA.values())
