@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
 from types import CodeType, FrameType
 from typing import Any
@@ -11,10 +12,34 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
+from prunevis.errors import TraceError
+
 #: The code of a forward, and a line in it.
 Site = tuple[CodeType, int]
 
 _MODULE_CALL: CodeType = nn.Module._call_impl.__code__
+
+
+class Deadline:
+    """Ends a trace that takes too long.
+
+    Parameters
+    ----------
+    seconds
+        From now on.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def check(self) -> None:
+        """Raise `TraceError` if the time is over."""
+        if time.monotonic() > self._end:
+            raise TraceError(
+                f"Tracing took longer than {self.seconds:g} seconds.",
+                fix="Pass a smaller example_input, or a larger time_limit.",
+            )
 
 
 def place_of(modules: Mapping[int, str]) -> str:

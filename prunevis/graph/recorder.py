@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from prunevis.graph.atoms import Atoms, Ids
-from prunevis.graph.calls import Site, caller, counts, decompose, numbers_in
+from prunevis.graph.calls import Deadline, Site, caller, counts, decompose, numbers_in
 from prunevis.graph.operators import ACTIVATIONS
 from prunevis.graph.values import Axes, Value, merged
 
@@ -167,6 +167,8 @@ class Recorder(TorchDispatchMode):
         From a call to its rule.
     batch
         Number of examples in the traced batch.
+    deadline
+        Until when the forward has to be done.
     """
 
     def __init__(
@@ -176,6 +178,7 @@ class Recorder(TorchDispatchMode):
         owners: Mapping[str, str],
         find_rule: Callable[[Call], Rule],
         batch: int,
+        deadline: Deadline,
     ) -> None:
         super().__init__()
         self.atoms = Atoms()
@@ -183,7 +186,7 @@ class Recorder(TorchDispatchMode):
         self.layers: dict[str, LayerDraft] = {}
         self.roles: dict[tuple[str, int], str] = {}
         self.owners, self.batch, self.other_macs = owners, batch, 0
-        self.training = False
+        self.training, self.deadline = False, deadline
         self.modules = {id(m): name for name, m in reversed(list(model.named_modules()))}
         self.kinds = {name: type(m).__name__ for name, m in model.named_modules()}
         self._find_rule = find_rule
@@ -208,6 +211,7 @@ class Recorder(TorchDispatchMode):
             return decomposed
         result = func(*args, **kwargs)
         if counts(func):
+            self.deadline.check()
             self._follow(func, args, kwargs, result)
         return result
 

@@ -24,6 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from prunevis.errors import PrunevisError, SpecError, TraceError
 from prunevis.graph.atoms import Ids
+from prunevis.graph.calls import Deadline
 from prunevis.graph.checks import check_model
 from prunevis.graph.coupling import Coupling
 from prunevis.graph.examples import Example, tensors_in
@@ -49,6 +50,7 @@ def trace(
     *,
     batch_axis: int = 0,
     attention: Attention = "heads",
+    time_limit: float = 60.0,
 ) -> ModelGraph:
     """Return the layers, channel groups and multiply-adds of a network.
 
@@ -68,6 +70,8 @@ def trace(
     attention
         What leaves attention layers where units are pruned: whole "heads", or the same
         "dimensions" of every head. Where one cannot leave the other may.
+    time_limit
+        Seconds after which tracing is given up; most networks take less than two.
 
     Raises
     ------
@@ -78,7 +82,7 @@ def trace(
     NonFiniteError
         If a weight is NaN or infinite.
     TraceError
-        If its forward raises, or depends on the numbers in the input.
+        If its forward raises, takes too long, or depends on the numbers in the input.
     """
     if attention not in ATTENTIONS:
         raise SpecError(
@@ -91,13 +95,15 @@ def trace(
     with torch.no_grad():
         # what a forward keeps on its modules is gone before a smaller copy is made
         with untouched(model):
-            recorder, outputs, trial = _record(model, example)
+            recorder, outputs, trial = _record(model, example, Deadline(time_limit))
         resolve(recorder.atoms, attention)
         coupling, sizes = trial.settle()
     return _graph(model, recorder, outputs, example, coupling, sizes, attention)
 
 
-def _record(model: nn.Module, example: Example) -> tuple[Recorder, list[Value], Trial]:
+def _record(
+    model: nn.Module, example: Example, deadline: Deadline
+) -> tuple[Recorder, list[Value], Trial]:
     """Run the forward on fake tensors; return what was seen, the outputs, and how to run again."""
     named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     # exact sizes are wanted, and real tensors that hang on the model as plain attributes are met
@@ -107,7 +113,7 @@ def _record(model: nn.Module, example: Example) -> tuple[Recorder, list[Value], 
     }
     device = next((tensor.device for tensor in named.values()), example.first.device)
     owners = {name: name.rpartition(".")[0] for name in named}
-    recorder = Recorder(model, state, owners, find_rule, BATCH)
+    recorder = Recorder(model, state, owners, find_rule, BATCH, deadline)
 
     def given(tensor: Tensor) -> Tensor:
         own = fake.from_tensor(tensor.to(device), static_shapes=True)

@@ -167,6 +167,7 @@ class Trial:
         self._coupling = find_groups(self.recorder, self.outputs)
         tried: dict[str, Iterator[set[str]]] = {}
         for _ in range(MOST_RUNS):
+            self.recorder.deadline.check()
             failed = self._attempt()
             if failed is None:
                 break

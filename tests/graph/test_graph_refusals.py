@@ -121,3 +121,9 @@ def test_control_flow_by_the_data(forward):
 def test_a_forward_without_a_tensor():
     with pytest.raises(TraceError, match="returned no tensor"):
         trace(Net(lambda m, x: "text"), torch.zeros(IMAGE))
+
+
+def test_a_trace_that_takes_too_long_is_given_up():
+    model = pair()
+    with pytest.raises(TraceError, match=r"longer than 0 seconds.*larger time_limit"):
+        trace(model, torch.zeros(IMAGE), time_limit=0.0)
