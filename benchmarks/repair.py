@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 import prunevis as pv
 from benchmarks import record
-from prunevis.data import Data
+from prunevis.data import Data, Examples
 from prunevis.errors import DataError
 from prunevis.evaluation.pace import threads
 from prunevis.pruning import mending_of, rank
@@ -165,7 +165,8 @@ def brief() -> str:
     }
     model = trained(*pairs["train"])
     chosen = torch.randperm(60_000, generator=torch.Generator().manual_seed(0))[: 2 * EXAMPLES]
-    data = Data(train=tuple(one[chosen] for one in pairs["train"]), test=pairs["t10k"])
+    inputs, targets = pairs["train"]
+    data = Data(train=Examples(inputs[chosen], targets[chosen]), test=Examples(*pairs["t10k"]))
     head = (
         "## A LeNet-300-100 trained for ten epochs\n\n"
         "On all 60,000 images scaled to [−1, 1], SGD with momentum 0.9, one cycle up to 0.1, "
