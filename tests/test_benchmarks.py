@@ -165,3 +165,10 @@ def test_a_quick_run_does_not_overwrite_the_documentation() -> None:
     done = run("race", "--quick")
     assert done.returncode == 2
     assert "give --out too" in done.stderr
+
+
+def test_the_list_of_criteria_is_that_of_the_registries():
+    from benchmarks.criteria_list import DOCUMENT, document
+
+    built_in = [line for line in document().splitlines() if "https://example.org" not in line]
+    assert DOCUMENT.read_text(encoding="utf-8").splitlines() == built_in
