@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
-from transformers import (
+from attention_networks import (
     HEAD_DIM,
     HEADS,
     Biased,
@@ -21,6 +18,9 @@ from transformers import (
     Multihead,
     Unbound,
 )
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from prunevis.errors import SpecError
 from prunevis.graph.attention import NarrowAttention
