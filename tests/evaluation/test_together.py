@@ -38,7 +38,11 @@ def test_ends_with_the_figures_of_evaluate(name, granularity):
         for every in (True, False, True, False):
             together = measured(engine, sampler, plans, every=every)
             assert_exact(together, model, examples)
-        if not way:
+        if (name, granularity) == ("lstm", "weight"):
+            # swapped weights stay in the list that PyTorch's recurrent layers keep of them
+            assert together._plain
+            assert "changes what the network remembers" in str(engine.reason)
+        elif not way:
             assert together._program is not None, engine.reason
             assert not together._plain
     assert_same(before, snapshot(model))

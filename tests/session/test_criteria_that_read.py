@@ -102,7 +102,7 @@ def test_the_menu_is_grouped_by_what_is_read(driver, residual, residual_data):
     assert found["By weights"] == ["magnitude", "layer-threshold", "lamp", "synflow"]
     driver.do("choose", "granularity", "unit")
     found = groups(views.controls(driver.session))
-    assert found["By what layers read"] == ["thinet"]
+    assert found["By what layers read"] == ["thinet", "reconstruction"]
     assert found["By the loss and its gradients"][:3] == ["taylor-2016", "taylor-2019", "fisher"]
     assert "hrank" in found["By what units answer"]
     assert found["Control"] == ["random"]
