@@ -319,7 +319,8 @@ class Trial:
         same = [
             call
             for call in self.recorder.calls
-            if call is failed or (call.site is not None and call.site == failed.site)
+            if call is failed
+            or (call.site is not None and call.site == failed.site and call.func is failed.func)
         ]
         blocked = False
         for call in same:

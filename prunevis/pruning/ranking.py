@@ -22,6 +22,7 @@ from prunevis.pruning.repairs.mending import Mending, mending_of
 from prunevis.pruning.scoring import (
     check_collected,
     collected,
+    is_foreign,
     score_units,
     score_weights,
     tensors_of,
@@ -132,9 +133,13 @@ def rank_steps(
     """
     criterion = _criterion(spec)
     check_collected(criterion, statistics)
+    tensors = tensors_of(model, graph)
+    if is_foreign(criterion):
+        # the person's network stays what it was whatever another's criterion does to its weights
+        tensors = {name: tensor.clone() for name, tensor in tensors.items()}
     context = ScoreContext(
         graph=graph,
-        tensors=tensors_of(model, graph),
+        tensors=tensors,
         statistics=statistics,
         granularity=spec.granularity,
         seed=spec.seed,

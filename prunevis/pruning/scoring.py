@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from prunevis.criteria import CRITERIA, Criterion, ScoreContext
-from prunevis.errors import ModelError, NonFiniteError, SpecError
+from prunevis.errors import ModelError, NonFiniteError, PrunevisError, SpecError
 from prunevis.graph.layers import LayerInfo, ModelGraph
 from prunevis.pruning.patterns import pattern_of
 from prunevis.pruning.pieces import patterned
@@ -143,6 +143,35 @@ def _wanted(graph: ModelGraph, spec: PruningSpec) -> list[LayerInfo]:
     return [layer for name, layer in graph.layers.items() if name in set(names)]
 
 
+def is_foreign(criterion: Criterion) -> bool:
+    """Whether a criterion comes from somewhere else, so that nothing is known of its manners."""
+    return not type(criterion).__module__.startswith("prunevis.")
+
+
+def _score(criterion: Criterion, layer: LayerInfo, context: ScoreContext, by: str) -> Tensor:
+    """Return what a criterion says of a layer; its own failures become a sentence."""
+    try:
+        scores = criterion.score(layer, context)
+    except PrunevisError:
+        raise
+    except Exception as error:
+        if not is_foreign(criterion):
+            raise
+        raise SpecError(
+            f"The criterion {by!r} failed: {type(error).__name__}: {error}",
+            where=layer.name,
+            fix="Run prunevis.testing.check_criterion on it; name in `needs` what it reads.",
+        ) from error
+    if not isinstance(scores, Tensor) or scores.is_complex():
+        raise SpecError(
+            f"The criterion {by!r} gave no real scores.",
+            expected="a tensor of numbers",
+            got=str(scores.dtype) if isinstance(scores, Tensor) else type(scores).__name__,
+            where=layer.name,
+        )
+    return scores
+
+
 def _check_scores(layer: LayerInfo, scores: Tensor, shape: tuple[int, ...], by: str) -> Tensor:
     if tuple(scores.shape) != shape:
         raise SpecError(
@@ -191,7 +220,7 @@ def score_weights(
     criterion: Criterion, context: ScoreContext, spec: PruningSpec, layer: LayerInfo
 ) -> tuple[Tensor, int]:
     """Return a layer's scores as they are ordered, and how many weights are gone to begin with."""
-    scores = criterion.score(layer, context)
+    scores = _score(criterion, layer, context, spec.criterion)
     scores = _check_scores(layer, scores, layer.weight_shape, spec.criterion)
     return patterned(scores, context.tensors[layer.weight], pattern_of(spec.pattern))
 
@@ -229,7 +258,7 @@ def score_units(
                 why = unable
                 continue
             yield
-            scores = criterion.score(info, context)
+            scores = _score(criterion, info, context, spec.criterion)
             scores = _check_scores(info, scores, (info.num_units,), spec.criterion)
             units = _unit_map(graph, info)
             inside = units >= 0

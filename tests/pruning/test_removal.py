@@ -180,6 +180,24 @@ def test_sizes_hard_coded_in_forward_are_found_by_trying():
         remove_units(model, graph, {"conv": torch.arange(3)})
 
 
+class OneLine(nn.Module):
+    """Calls on one line of which one is hard-coded: only that one is to blame."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.fc, self.out = nn.Conv2d(1, 6, 3), nn.Linear(6, 8), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.relu(self.conv(x)).view(-1, 6, 16).mean(2)
+        return self.out(torch.relu(self.fc(y)))
+
+
+def test_what_is_hard_coded_is_named_and_nothing_else():
+    graph = trace(OneLine(), torch.zeros(1, 1, 6, 6))
+    assert str(graph.groups["conv"].reason).startswith("`aten.view` in the model's own forward")
+    assert graph.groups["fc"].reason is None
+
+
 class Counting(nn.Module):
     """Divides by its number of channels, which removal changes and zeros do not."""
 
