@@ -1,4 +1,7 @@
-"""Slices as Python would publish them: a made-up LeNet-5, numbers that look real, none measured."""
+"""Slices as Python would publish them: a made-up LeNet-5, numbers that look real, none measured.
+
+Long on purpose: it is the data of one made-up page, and every slice speaks of the same layers.
+"""
 
 # ruff: noqa: E501 (rows of data read better whole)
 
