@@ -92,7 +92,7 @@ def prune(
     criterion: str = "magnitude",
     granularity: str = "weight",
     scope: str = "global",
-    sparsity: float = 0.5,
+    sparsity: float | None = None,
     layers: Iterable[str] | Mapping[str, float | None] | None = None,
     seed: int = 0,
     repair: str = "none",
@@ -121,7 +121,7 @@ def prune(
     scope
         "layer" or "global".
     sparsity
-        Removed / prunable, in [0, 1).
+        Removed / prunable, in [0, 1); 0.5 if neither this nor `keep` is given.
     layers
         Names, or a mapping from names to a sparsity of their own; None: all but the output layer.
     seed
@@ -130,7 +130,7 @@ def prune(
         A name in `prunevis.REPAIRS`: what is done for what stays, without training.
     keep, of
         In the place of `sparsity`: the share that stays, in (0, 1], of "params", "macs", "bytes",
-        "units" or "sparsity".
+        "units" or "sparsity". Both `sparsity` and `keep`, or `of` alone, are refused.
     multiple_of, min_units
         Units that layers keep a multiple of, and the least of each.
     pattern

@@ -26,14 +26,14 @@ from prunevis.evaluation.estimate import Sampler
 from prunevis.evaluation.exact import Evaluation, examples_of
 from prunevis.evaluation.positions import blocks, measure_plans, prepare_steps, reported
 from prunevis.evaluation.race_records import Race, RacePoint, Racer, RaceRun
-from prunevis.evaluation.tradeoff import check_images
+from prunevis.evaluation.tradeoff import check_images, check_sparsities
 from prunevis.graph.cost import CostModel
 from prunevis.graph.layers import ModelGraph
 from prunevis.graph.trace import trace
 from prunevis.pruning.cuts import Ranking
 from prunevis.pruning.plan import PruningPlan
 from prunevis.pruning.ranking import rank_steps
-from prunevis.pruning.spec import PruningSpec, check_sparsity
+from prunevis.pruning.spec import PruningSpec
 
 #: 10, 20, ..., 90 % gone.
 DEFAULT_SHARES = tuple(k / 10 for k in range(1, 10))
@@ -78,6 +78,14 @@ def racing(criteria: Iterable[str], granularity: str) -> list[str]:
 
 
 def _checked_seeds(seeds: Iterable[int]) -> tuple[int, ...]:
+    if isinstance(seeds, (str, bytes)) or not isinstance(seeds, Iterable):
+        raise SpecError(
+            "Seeds are several whole numbers.",
+            expected="a sequence such as (0, 1, 2)",
+            got=repr(seeds)[:80],
+            where="seeds",
+            fix="Write range(3) for three seeds.",
+        )
     found = tuple(dict.fromkeys(PruningSpec.make(seed=seed).seed for seed in seeds))
     if not 1 <= len(found) <= MOST_SEEDS:
         raise SpecError(
@@ -113,9 +121,7 @@ def race_steps(
     """
     PruningSpec.make("random", granularity, scope)
     names, drawn, at = racing(criteria, granularity), _checked_seeds(seeds), check_measure(at)
-    places = sorted({check_sparsity(share, "shares") for share in shares})
-    if not places:
-        raise SpecError("`shares` is empty.", fix="Give at least one, e.g. (0.5, 0.8).")
+    places = check_sparsities(shares, "shares")
     check_images(images)
     examples = examples_of(data)
     laps = [(name, seed) for name in names for seed in (drawn if draws(name) else drawn[:1])]

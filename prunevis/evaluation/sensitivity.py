@@ -17,13 +17,13 @@ from prunevis.evaluation.engine import Engine
 from prunevis.evaluation.estimate import AccuracyEstimate
 from prunevis.evaluation.exact import Evaluation, examples_of
 from prunevis.evaluation.positions import blocks, measure_plans, prepare_steps, reported
-from prunevis.evaluation.tradeoff import check_images
+from prunevis.evaluation.tradeoff import check_images, check_sparsities
 from prunevis.graph.layers import ModelGraph
 from prunevis.graph.trace import trace
 from prunevis.pruning.cuts import Ranking
 from prunevis.pruning.ranking import rank
 from prunevis.pruning.scoring import collected
-from prunevis.pruning.spec import PruningSpec, check_sparsity
+from prunevis.pruning.spec import PruningSpec
 
 #: 10, 20, ..., 90 %.
 DEFAULT_SPARSITIES = tuple(k / 10 for k in range(1, 10))
@@ -127,7 +127,7 @@ def sensitivity_steps(
     Parameters as for `sensitivity`. All layers get their coarse points before any gets fine ones.
     """
     spec = PruningSpec.make(criterion, granularity, "layer", 0.0, layers, seed)
-    positions = sorted({check_sparsity(s) for s in sparsities})
+    positions = check_sparsities(sparsities)
     check_images(images)
     examples = examples_of(data)
     graph = graph or trace(model, examples.inputs[:1])

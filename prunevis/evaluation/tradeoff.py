@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -16,8 +16,9 @@ from prunevis.evaluation.exact import Evaluation, examples_of
 from prunevis.evaluation.positions import blocks, measure_plans, prepare_steps, reported
 from prunevis.graph.cost import CostModel, ModelCost
 from prunevis.graph.layers import ModelGraph
+from prunevis.pruning.patterns import pattern_of
 from prunevis.pruning.ranking import rank
-from prunevis.pruning.spec import PruningSpec, check_sparsity
+from prunevis.pruning.spec import PruningSpec, check_of, check_sparsity
 from prunevis.pruning.targets import Shares
 
 #: 0, 5, ..., 95 %.
@@ -101,6 +102,34 @@ def check_images(images: int | None) -> int | None:
     return images
 
 
+def check_sparsities(sparsities: object, where: str = "sparsities") -> list[float]:
+    """Return several sparsities, checked and ascending, each once; else raise SpecError."""
+    if not isinstance(sparsities, Iterable) or isinstance(sparsities, (str, bytes)):
+        raise SpecError(
+            "Sparsities are several numbers.",
+            expected="a sequence such as (0.5, 0.8)",
+            got=repr(sparsities)[:80],
+            where=where,
+            fix="Write [0.5] for a single one.",
+        )
+    found = sorted({check_sparsity(one, where) for one in sparsities})
+    if not found:
+        raise SpecError(f"`{where}` is empty.", fix="Give at least one, e.g. (0.5, 0.8).")
+    return found
+
+
+def _asked(sparsities: object, spec: PruningSpec) -> list[float]:
+    """Return the shares to measure; what nobody asked for ends where the pattern does."""
+    pattern = pattern_of(spec.pattern)
+    most = 1.0 if pattern is None or spec.of != "sparsity" else pattern.most
+    if sparsities is None:
+        return [share for share in DEFAULT_SPARSITIES if share <= most]
+    asked = check_sparsities(sparsities)
+    if spec.of == "sparsity":
+        replace(spec, sparsity=asked[-1])  # a request for more than the pattern takes is refused
+    return asked
+
+
 def tradeoff_steps(
     model: nn.Module,
     data: Any,
@@ -133,12 +162,11 @@ def tradeoff_steps(
         0.0,
         layers,
         seed,
-        of=of,
         multiple_of=multiple_of,
         min_units=min_units,
         pattern=pattern,
-    )
-    asked = sorted({check_sparsity(s) for s in sparsities or DEFAULT_SPARSITIES})
+    ).at(0.0, None, check_of(of, granularity))
+    asked = _asked(sparsities, spec)
     check_images(images)
     examples = examples_of(data)
     ranking = rank(model, spec, graph=graph, statistics=statistics, data=data)
@@ -147,7 +175,7 @@ def tradeoff_steps(
         positions = [(share, share) for share in asked]
     else:
         # what nobody asked for by number ends where no more can go
-        fits = [s for s in asked if sparsities or 1 - s >= shares.least]
+        fits = [s for s in asked if sparsities is not None or 1 - s >= shares.least]
         positions = [(share, shares.sparsity(1 - share)) for share in fits]
     total = len(positions)
     engine = Engine(model, ranking.graph, examples.count)

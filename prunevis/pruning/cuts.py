@@ -116,7 +116,8 @@ class Ranking:
         ----------
         sparsity
             Removed / prunable, in [0, 1). Layers with a sparsity of their own keep it. Where units
-            or weights leave together, the nearest that can be.
+            or weights leave together, the nearest that can be: an order of removal ends where a
+            pattern holds in full, and `PruningPlan.achieved_sparsity` says how much went.
         amount
             In its place, what `torch.nn.utils.prune` calls so, relative to what is left: a float in
             [0, 1) is the share of the weights (or units) that were not zero to begin with, a whole
@@ -153,10 +154,10 @@ class Ranking:
         else:
             sparsity = self.spec.sparsity if sparsity is None else check_sparsity(sparsity)
             cuts, removed = self.counts(sparsity)
-        of = "sparsity" if keep is None else of
+        of = "sparsity" if keep is None or of is None else of
         return PruningPlan(
             graph=self.graph,
-            spec=replace(self.spec, sparsity=sparsity, keep=keep, of=of),
+            spec=self.spec.at(sparsity, keep, of),
             ranks=self.ranks,
             cuts=cuts,
             removed=removed,

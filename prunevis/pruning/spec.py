@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -33,7 +34,8 @@ def check_sparsity(value: object, where: str = "sparsity") -> float:
         number = math.nan
     if not 0.0 <= number < 1.0:
         fix = "Sparsity is the share that is removed: 0.9 removes 90 %."
-        if 1.0 < number < 100.0:
+        # 30 is a percentage; 1.3 may be anything
+        if 2.0 <= number < 100.0:
             fix += f" Did you mean {number / 100:g}?"
         raise SpecError(
             "A sparsity must be at least 0 and below 1.", got=_short(value), where=where, fix=fix
@@ -117,6 +119,14 @@ def amount_of(amount: object, left: int, names: Iterable[str]) -> int:
     return amount
 
 
+def _one_of_both(sparsity: object, keep: object) -> SpecError:
+    return SpecError(
+        "A request takes a sparsity or a share to keep, not both.",
+        got=f"sparsity={_short(sparsity)} and keep={_short(keep)}",
+        fix="Leave one of them out.",
+    )
+
+
 def _short(value: object) -> str:
     # what arrives from a browser may be of any length
     text = repr(value)
@@ -124,7 +134,7 @@ def _short(value: object) -> str:
 
 
 def _pairs(layers: Any) -> tuple[tuple[str, float | None], ...]:
-    """Return names, pairs of name and sparsity, or a mapping, as pairs."""
+    """Return names, pairs of name and sparsity, or a mapping, as pairs, each name once."""
     if isinstance(layers, str):
         raise SpecError("`layers` is one string.", got=repr(layers), fix=f"Write [{layers!r}].")
     items = layers.items() if isinstance(layers, Mapping) else layers
@@ -143,7 +153,15 @@ def _pairs(layers: Any) -> tuple[tuple[str, float | None], ...]:
         ) from error
     if not pairs:
         raise SpecError("`layers` is empty.", fix="Name at least one layer, or pass None.")
-    return pairs
+    known: dict[str, float | None] = {}
+    for name, own in pairs:
+        if known.setdefault(name, own) != own:
+            raise SpecError(
+                f"`layers` names {_short(name)} twice, with different sparsities.",
+                got=f"{known[name]} and {own}",
+                fix="Name each layer once.",
+            )
+    return tuple(known.items())
 
 
 @dataclass(frozen=True)
@@ -174,14 +192,14 @@ class PruningSpec:
         or "bytes" of the whole network as it is (zeros not counted, of bytes the smallest file),
         "units" of the layers that can lose some (a unit that several layers compute counts in each
         of them), or "sparsity", the share of prunable weights or units. The smallest removal that
-        meets it.
+        meets it. A sparsity of its own beside `keep` is refused, and `of` without `keep`.
     multiple_of
         Units: layers that lose some keep a multiple of this, as hardware likes it (8, 16).
     min_units
         Units of each layer that always stay, from 1.
     pattern
         Weights: "2:4" (N:M), "4x4" (blocks; also "block"), or None; see
-        `prunevis.pruning.patterns`.
+        `prunevis.pruning.patterns`. N:M takes at most 1 − N/M of the weights; more is refused.
 
     Raises
     ------
@@ -207,7 +225,7 @@ class PruningSpec:
         criterion: str = "magnitude",
         granularity: str = "weight",
         scope: str = "global",
-        sparsity: float = 0.5,
+        sparsity: float | None = None,
         layers: Iterable[str] | Mapping[str, float | None] | None = None,
         seed: int = 0,
         repair: str = "none",
@@ -220,16 +238,20 @@ class PruningSpec:
     ) -> PruningSpec:
         """Return a checked `PruningSpec`; `layers` may be a sequence or a mapping.
 
+        `sparsity` is 0.5 where neither it nor `keep` is given.
+
         Raises
         ------
         SpecError
-            If a value is not allowed; the message names it.
+            If a value is not allowed, or both `sparsity` and `keep` are given; the message says so.
         """
+        if sparsity is not None and keep is not None:
+            raise _one_of_both(sparsity, keep)
         return PruningSpec(
             criterion,
             granularity,  # type: ignore[arg-type]
             scope,  # type: ignore[arg-type]
-            sparsity,
+            0.5 if sparsity is None else sparsity,
             layers,  # type: ignore[arg-type]
             seed,
             repair,
@@ -252,11 +274,18 @@ class PruningSpec:
         check_of(self.of, self.granularity)
         if self.keep is not None:
             object.__setattr__(self, "keep", check_keep(self.keep))
+        elif self.of != "sparsity":
+            raise SpecError(
+                f"Nothing says how much of the {self.of} is to stay.",
+                fix=f"Pass keep too: keep=0.5, of={self.of!r} keeps half.",
+            )
         self._check_pieces()
         seed = self.seed
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise SpecError("A seed is a whole number from 0.", got=repr(seed))
         object.__setattr__(self, "sparsity", check_sparsity(self.sparsity))
+        if self.keep is not None and self.sparsity != 0.5:
+            raise _one_of_both(self.sparsity, self.keep)
         if self.repair != "none":
             # repairs read plans, and plans their spec
             from prunevis.pruning.repairs.base import check_repair_name
@@ -264,6 +293,7 @@ class PruningSpec:
             check_repair_name(self.repair, self.granularity)
         if self.layers is not None:
             object.__setattr__(self, "layers", _pairs(self.layers))
+        self._check_limit()
 
     def _check_pieces(self) -> None:
         """Raise SpecError unless a pattern is for weights, and numbers of units are for units."""
@@ -285,6 +315,34 @@ class PruningSpec:
                 got=f"pattern {self.pattern!r}",
                 fix='Choose granularity="weight", or no pattern.',
             )
+
+    def _check_limit(self) -> None:
+        """Raise SpecError if more is to go of a layer, or of all, than the pattern lets go."""
+        pattern = pattern_of(self.pattern)
+        asked = dict(self.own_sparsity)
+        if self.keep is None:
+            asked["sparsity"] = self.sparsity
+        for what, share in asked.items():
+            if pattern is not None and share > pattern.most + 1e-9:
+                raise SpecError(
+                    f"The pattern {self.pattern!r} lets at most {pattern.most:.4g} of the weights "
+                    "go.",
+                    got=f"{share:g}",
+                    where=what if what == "sparsity" else f"layers[{what!r}]",
+                    fix=f"Ask for a sparsity of {pattern.most:.4g}, where the pattern holds in "
+                    "full, or for another pattern.",
+                )
+
+    def at(self, sparsity: float, keep: float | None = None, of: str = "sparsity") -> PruningSpec:
+        """Return the same request at what a plan came to, which need not be one to ask for.
+
+        A plan for a share that is kept knows the sparsity that this means; and where weights are
+        zero already, more may be gone than a pattern takes.
+        """
+        found = copy.copy(self)
+        for name, value in (("sparsity", sparsity), ("keep", keep), ("of", of)):
+            object.__setattr__(found, name, value)
+        return found
 
     @property
     def layer_names(self) -> tuple[str, ...] | None:

@@ -12,6 +12,7 @@ from prunevis.criteria import CRITERIA
 from prunevis.errors import SpecError
 from prunevis.graph.layers import LayerInfo, ModelGraph
 from prunevis.pruning import GRANULARITIES, REPAIRS, SCOPES, PruningSpec, check_sparsity
+from prunevis.pruning.spec import check_of
 from prunevis.session.mending import repair_unavailable, with_usable_repair
 from prunevis.session.state import Setting, Stage, View
 
@@ -128,11 +129,13 @@ def _more(setting: Setting, what: str, value: Any) -> Setting:
         changed.criterion,
         changed.granularity,
         changed.scope,
-        of=changed.of,
+        0.0,
+        dict(changed.own) or None,
         multiple_of=changed.multiple_of,
         min_units=changed.min_units,
         pattern=changed.pattern,
     )
+    check_of(changed.of, changed.granularity)
     return changed
 
 
@@ -205,6 +208,8 @@ def with_own(stage: Stage, setting: Setting, layer: Any, value: Any) -> Setting:
     own = {n: v for n, v in setting.own if n not in mates}
     if value is not None:
         own |= dict.fromkeys(mates, check_sparsity(value, f"own value of {layer}"))
+        # a pattern may not let that much go
+        PruningSpec.make(sparsity=0.0, layers=own, pattern=setting.pattern)
         setting = ticked(stage, setting, layer, True)
     return replace(setting, own=tuple((n, own[n]) for n in stage.graph.layers if n in own))
 

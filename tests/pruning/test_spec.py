@@ -27,6 +27,28 @@ def test_percent_are_recognised():
         check_sparsity(80, "here")
 
 
+def test_what_may_be_anything_is_not_guessed():
+    with pytest.raises(SpecError, match=r"Got: 1\.3\.") as caught:
+        check_sparsity(1.3)
+    assert "Did you mean" not in str(caught.value)
+
+
+def test_a_sparsity_beside_a_share_is_refused_even_where_it_is_the_usual_one():
+    with pytest.raises(SpecError, match=r"not both.*sparsity=0\.5 and keep=0\.5"):
+        PruningSpec.make(sparsity=0.5, keep=0.5)
+
+
+def test_what_a_pattern_lets_go_may_be_asked_for():
+    assert PruningSpec.make(pattern="1:4", sparsity=0.75).sparsity == 0.75
+    assert PruningSpec.make(pattern="1:3", sparsity=2 / 3).sparsity == 2 / 3
+    assert PruningSpec.make(pattern="4x4", sparsity=0.99).sparsity == 0.99
+    assert PruningSpec.make(pattern="3:4", keep=0.8).keep == 0.8
+
+
+def test_a_layer_may_be_named_twice_alike():
+    assert PruningSpec.make(layers=["a", "a"]).layer_names == ("a",)
+
+
 def test_a_long_value_is_not_repeated_in_full():
     with pytest.raises(SpecError) as caught:
         check_sparsity("x" * 100_000)
@@ -76,6 +98,19 @@ WRONG = [
     ({"layers": {}}, "`layers` is empty"),
     ({"layers": {"fc1": 2}}, r"below 1.*Where: layers\['fc1'\].*Did you mean 0.02\?"),
     ({"layers": 3}, "`layers` .*names.*Got: 3"),
+    ({"layers": [("fc1", 0.5), ("fc1", 0.9)]}, r"names 'fc1' twice.*Got: 0.5 and 0.9.*once"),
+    ({"layers": ["fc1", ("fc1", 0.9)]}, r"names 'fc1' twice.*Got: None and 0.9"),
+    ({"sparsity": 0.3, "keep": 0.5}, r"a sparsity or a share to keep, not both.*Leave one"),
+    ({"of": "macs"}, r"how much of the macs is to stay.*keep=0.5, of='macs' keeps half"),
+    (
+        {"pattern": "2:4", "sparsity": 0.51},
+        r"'2:4' lets at most 0.5 of the weights go. Got: 0.51. Where: sparsity.*Ask for a",
+    ),
+    ({"pattern": "3:4"}, r"'3:4' lets at most 0.25 of the weights go. Got: 0.5"),
+    (
+        {"pattern": "1:3", "sparsity": 0.1, "layers": {"fc1": 0.7}},
+        r"at most 0.6667 .*Where: layers\['fc1'\]",
+    ),
 ]
 
 
