@@ -14,13 +14,14 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "prunevis"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-BOTTOM = ("errors", "registry", "data")
+BOTTOM = ("errors", "registry", "steps", "data")
 FLOW = ("graph", "statistics", "criteria", "pruning", "evaluation", "training")
 CORE = {"torch", "numpy"}
 #: Room -> rooms it may use, besides itself and the bottom.
 MAY_USE: dict[str, set[str]] = {
     "errors": set(),
     "registry": {"errors"},
+    "steps": set(),
     "data": {"errors", "registry"},
     **{room: set(FLOW[:i]) for i, room in enumerate(FLOW)},
     "testing": {"graph", "statistics", "criteria", "pruning"},
@@ -34,6 +35,7 @@ MAY_USE: dict[str, set[str]] = {
 THIRD_PARTIES: dict[str, set[str]] = {
     "errors": set(),
     "registry": set(),
+    "steps": set(),
     "data": CORE,
     **dict.fromkeys(FLOW, CORE),
     "testing": CORE,

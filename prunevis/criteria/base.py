@@ -40,6 +40,7 @@ from prunevis.graph.layers import LayerInfo, ModelGraph
 from prunevis.graph.observe import unreadable
 from prunevis.registry import Registry
 from prunevis.statistics.inputs import MAX_COLUMNS
+from prunevis.steps import finished
 
 #: What a criterion may read; statistics are collected only for those that need them. Besides
 #: weights, the scale of a norm and the model itself: what units answer, their correlation, answers
@@ -207,12 +208,7 @@ def prepared_steps(
 
 def prepared(criterion: Criterion, context: ScoreContext) -> ScoreContext:
     """Do the same at once; worth keeping by who scores several layers."""
-    steps = prepared_steps(criterion, context)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
+    return finished(prepared_steps(criterion, context))
 
 
 def importance(criterion: Criterion, layer: LayerInfo, context: ScoreContext) -> Tensor:

@@ -11,6 +11,7 @@ from prunevis.criteria.base import CRITERIA, SteppedCriterion
 from prunevis.criteria.context import ScoreContext
 from prunevis.criteria.redundancy import Redundancy, greedy_redundancy
 from prunevis.graph.layers import LayerInfo, ModelGraph
+from prunevis.steps import finished
 
 #: Samples behind a kernel: a unit's kernel has their square as entries.
 SAMPLES = 128
@@ -36,12 +37,7 @@ def kernel_similarity(samples: Tensor) -> Tensor:
         float32, shape (units, units), in [0, 1], 1 on the diagonal but 0 for units that are
         constant.
     """
-    steps = kernel_steps(samples)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
+    return finished(kernel_steps(samples))
 
 
 def kernel_steps(samples: Tensor) -> Generator[None, None, Tensor]:

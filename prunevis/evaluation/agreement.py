@@ -32,6 +32,7 @@ from prunevis.graph.trace import trace
 from prunevis.pruning.ranking import rank_steps
 from prunevis.pruning.spec import PruningSpec
 from prunevis.statistics import Statistics
+from prunevis.steps import finished, reported
 
 #: Draws of a criterion at random, whose ρ are averaged: of one draw it is far from 0 by chance.
 DRAWS = 20
@@ -203,13 +204,12 @@ def agreement_steps(
     for number, name in enumerate(names):
         text = f"Scoring by {CRITERIA[name].label}"
         yield AgreementProgress(done + number, total, text)
-        steps = _row(model, name, graph, statistics, oracle, seed)
         try:
-            while True:
-                next(steps)
-                yield AgreementProgress(done + number, total, text)
-        except StopIteration as stop:
-            rows.append(stop.value)
+            row = yield from reported(
+                _row(model, name, graph, statistics, oracle, seed),
+                AgreementProgress(done + number, total, text),
+            )
+            rows.append(row)
         except PrunevisError as error:
             if criteria is not None:
                 raise
@@ -278,10 +278,7 @@ def agreement(
         oracle=oracle,
         device=device,
     )
-    for progress in steps:
-        if progress.result is not None:
-            return progress.result
-    raise AssertionError("unreachable: the last report carries the result")
+    return finished(steps)
 
 
 def compare(

@@ -23,6 +23,7 @@ from prunevis.evaluation.tradeoff import check_images
 from prunevis.evaluation.unit_losses import UnitLosses
 from prunevis.graph.layers import ChannelGroup, ModelGraph
 from prunevis.graph.trace import trace
+from prunevis.steps import finished
 
 #: What a run of the smallest tail takes of a whole forward pass, at least: operators of small
 #: networks cost time that no multiply-add explains.
@@ -198,11 +199,7 @@ def oracle_cost(
     steps = oracle_cost_steps(
         model, examples, (examples.count,), layers=layers, graph=graph, device=device
     )
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value[examples.count]
+    return finished(steps)[examples.count]
 
 
 def oracle_cost_steps(
@@ -339,10 +336,7 @@ def oracle(
     steps = oracle_steps(
         model, data, images=images, layers=layers, seed=seed, graph=graph, device=device
     )
-    for progress in steps:
-        if progress.result is not None:
-            return progress.result
-    raise AssertionError("unreachable: the last report carries the result")
+    return finished(steps)
 
 
 def duration(seconds: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Any, TypeVar
 
 import torch
 
@@ -13,9 +12,7 @@ from prunevis.evaluation.estimate import AccuracyEstimate, Sampler
 from prunevis.evaluation.exact import Evaluation
 from prunevis.evaluation.together import Together
 from prunevis.pruning.plan import PruningPlan
-
-Result = TypeVar("Result")
-Report = TypeVar("Report")
+from prunevis.steps import reported
 
 
 def baseline_steps(
@@ -73,18 +70,6 @@ def prepare_steps(
     if plan is not None and plan.granularity == "unit" and not engine.large:
         yield from engine.tune_steps(examples.inputs, plan)
     return Sampler(examples, baseline, seed=seed, device=device), baseline
-
-
-def reported(
-    steps: Generator[Any, None, Result], report: Report
-) -> Generator[Report, None, Result]:
-    """Run `steps` with a report in the place of what each yields; return what they return."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
-        yield report
 
 
 def measure_plans(

@@ -24,7 +24,7 @@ from prunevis.evaluation.engine import Engine
 from prunevis.evaluation.equal import check_measure, equal_steps
 from prunevis.evaluation.estimate import Sampler
 from prunevis.evaluation.exact import Evaluation, examples_of
-from prunevis.evaluation.positions import blocks, measure_plans, prepare_steps, reported
+from prunevis.evaluation.positions import blocks, measure_plans, prepare_steps
 from prunevis.evaluation.race_records import Race, RacePoint, Racer, RaceRun
 from prunevis.evaluation.tradeoff import check_images, check_sparsities
 from prunevis.graph.cost import CostModel
@@ -34,6 +34,7 @@ from prunevis.pruning.cuts import Ranking
 from prunevis.pruning.plan import PruningPlan
 from prunevis.pruning.ranking import rank_steps
 from prunevis.pruning.spec import PruningSpec
+from prunevis.steps import finished, reported
 
 #: 10, 20, ..., 90 % gone.
 DEFAULT_SHARES = tuple(k / 10 for k in range(1, 10))
@@ -233,10 +234,7 @@ def race(
         baseline=baseline,
         device=device,
     )
-    for progress in steps:
-        if progress.result is not None:
-            return progress.result
-    raise AssertionError("unreachable: the last report carries the result")
+    return finished(steps)
 
 
 def _scored(

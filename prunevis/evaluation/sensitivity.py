@@ -16,7 +16,7 @@ from prunevis.errors import NothingToPruneError, SpecError
 from prunevis.evaluation.engine import Engine
 from prunevis.evaluation.estimate import AccuracyEstimate
 from prunevis.evaluation.exact import Evaluation, examples_of
-from prunevis.evaluation.positions import blocks, measure_plans, prepare_steps, reported
+from prunevis.evaluation.positions import blocks, measure_plans, prepare_steps
 from prunevis.evaluation.tradeoff import check_images, check_sparsities
 from prunevis.graph.layers import ModelGraph
 from prunevis.graph.trace import trace
@@ -24,6 +24,7 @@ from prunevis.pruning.cuts import Ranking
 from prunevis.pruning.ranking import rank
 from prunevis.pruning.scoring import collected
 from prunevis.pruning.spec import PruningSpec
+from prunevis.steps import finished, reported
 
 #: 10, 20, ..., 90 %.
 DEFAULT_SPARSITIES = tuple(k / 10 for k in range(1, 10))
@@ -239,7 +240,4 @@ def sensitivity(
         baseline=baseline,
         device=device,
     )
-    for progress in steps:
-        if progress.result is not None:
-            return progress.result
-    raise AssertionError("unreachable: the last report carries the result")
+    return finished(steps)

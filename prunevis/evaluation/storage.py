@@ -6,7 +6,6 @@ import json
 import zlib
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +15,7 @@ from prunevis.graph.cost import cost
 from prunevis.pruning.masking import masked_tensors
 from prunevis.pruning.plan import PruningPlan
 from prunevis.pruning.removal import remove
-
-Result = TypeVar("Result")
+from prunevis.steps import finished
 
 #: Names that the .safetensors format gives to element types.
 DTYPES = {
@@ -82,7 +80,7 @@ def compressed_bytes(tensors: Mapping[str, Tensor], level: int = 6) -> int:
     SpecError
         If the level is not between 0 and 9.
     """
-    return _last(_compressing(tensors, level))
+    return finished(_compressing(tensors, level))
 
 
 def _compressing(tensors: Mapping[str, Tensor], level: int) -> Generator[None, None, int]:
@@ -95,14 +93,6 @@ def _compressing(tensors: Mapping[str, Tensor], level: int) -> Generator[None, N
             size += len(compressor.compress(memoryview(part)[start : start + CHUNK]))
             yield
     return size + len(compressor.flush())
-
-
-def _last(steps: Generator[None, None, Result]) -> Result:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
 
 
 def _file_parts(tensors: Mapping[str, Tensor]) -> Iterator[bytes]:
@@ -144,7 +134,7 @@ def stored_bytes(model: nn.Module, plan: PruningPlan, *, level: int = 6) -> Stor
     SpecError
         If the level is not between 0 and 9.
     """
-    return _last(storage_steps(model, plan, level=level))
+    return finished(storage_steps(model, plan, level=level))
 
 
 def storage_steps(

@@ -13,13 +13,14 @@ from prunevis.errors import SpecError
 from prunevis.evaluation.engine import Engine
 from prunevis.evaluation.estimate import AccuracyEstimate
 from prunevis.evaluation.exact import Evaluation, examples_of
-from prunevis.evaluation.positions import blocks, measure_plans, prepare_steps, reported
+from prunevis.evaluation.positions import blocks, measure_plans, prepare_steps
 from prunevis.graph.cost import CostModel, ModelCost
 from prunevis.graph.layers import ModelGraph
 from prunevis.pruning.patterns import pattern_of
 from prunevis.pruning.ranking import rank
 from prunevis.pruning.spec import PruningSpec, check_of, check_sparsity
 from prunevis.pruning.targets import Shares
+from prunevis.steps import finished, reported
 
 #: 0, 5, ..., 95 %.
 DEFAULT_SPARSITIES = tuple(k / 20 for k in range(20))
@@ -274,7 +275,4 @@ def tradeoff(
         min_units=min_units,
         pattern=pattern,
     )
-    for progress in steps:
-        if progress.result is not None:
-            return progress.result
-    raise AssertionError("unreachable: the last report carries the result")
+    return finished(steps)

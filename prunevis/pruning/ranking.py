@@ -30,6 +30,7 @@ from prunevis.pruning.scoring import (
     weight_layers,
 )
 from prunevis.pruning.spec import PruningSpec
+from prunevis.steps import finished
 
 
 def rank(
@@ -72,13 +73,10 @@ def rank(
     statistics = collected(model, data, graph, spec.criterion, statistics)
     mending = mending_of(spec.repair, model, graph, statistics=statistics, data=data)
     steps = rank_steps(model, spec, graph=graph, statistics=statistics, mending=mending)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            for caution in cautions(stop.value, statistics):
-                warnings.warn(caution, UserWarning, stacklevel=2)
-            return stop.value
+    ranking = finished(steps)
+    for caution in cautions(ranking, statistics):
+        warnings.warn(caution, UserWarning, stacklevel=2)
+    return ranking
 
 
 def cautions(ranking: Ranking, statistics: Any) -> list[str]:

@@ -8,7 +8,7 @@ feature map counts as a sample. All sums run over the same examples in the same 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from prunevis.statistics.inputs import MOMENT_BYTES, InputSums
 from prunevis.statistics.records import Statistics, StatisticsProgress
 from prunevis.statistics.responses import RESPONSE_BYTES, ResponseSums
 from prunevis.statistics.sums import LayerSums
+from prunevis.steps import finished
 
 #: Most answers of units that a batch holds at once, all layers together: it bounds memory
 #: (8 MiB in float64) and the time of a step (20 to 50 ms on one idle core).
@@ -103,8 +104,7 @@ def collect_statistics(
     """
     if graph is None:
         graph = trace(model, _calibration(data).inputs[:1])
-    last = None
-    for progress in collect_steps(
+    steps = collect_steps(
         model,
         data,
         graph,
@@ -121,10 +121,8 @@ def collect_statistics(
         gradient_examples=gradient_examples,
         labels=labels,
         seed=seed,
-    ):
-        last = progress.statistics
-    assert last is not None  # the last step always carries the outcome
-    return last
+    )
+    return finished(steps)
 
 
 def collect_steps(
@@ -145,10 +143,11 @@ def collect_steps(
     gradient_examples: int = 512,
     labels: bool = False,
     seed: int = 0,
-) -> Iterator[StatisticsProgress]:
-    """Do the same batch by batch; yield after each one at least, with the outcome in the last.
+) -> Generator[StatisticsProgress, None, Statistics]:
+    """Do the same batch by batch; the last report carries the outcome, also returned.
 
-    Close the generator to cancel. Parameters and errors as for `collect_statistics`.
+    A report comes at least after every batch. Closing the generator cancels. Parameters and errors
+    as for `collect_statistics`.
     """
     for name, value in (
         ("max_examples", max_examples),
@@ -225,6 +224,7 @@ def collect_steps(
         collected=frozenset(name for name, wanted in asked.items() if wanted),
     )
     yield StatisticsProgress(end, end, outcome)
+    return outcome
 
 
 class _Looking:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from prunevis.errors import SpecError
+from prunevis.steps import finished
 
 #: Most units of a layer for which a (units, units) matrix is made: 16 MiB a layer in float32.
 MAX_UNITS = 2048
@@ -72,12 +73,7 @@ def weight_cosine(rows: Tensor) -> Tensor:
     refusal = too_many_units(int(rows.shape[0]))
     if refusal:
         raise SpecError(refusal, where="weight_cosine")
-    steps = cosine_steps(rows)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
+    return finished(cosine_steps(rows))
 
 
 def cosine_steps(rows: Tensor) -> Generator[None, None, Tensor]:
