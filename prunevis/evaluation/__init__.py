@@ -11,6 +11,14 @@ from prunevis.evaluation.agreement import (
 from prunevis.evaluation.engine import Engine
 from prunevis.evaluation.estimate import AccuracyEstimate, Sampler, Stream, estimate_accuracy
 from prunevis.evaluation.exact import Evaluation, evaluate, evaluate_steps
+from prunevis.evaluation.latency import (
+    LatencyProgress,
+    compare_latency,
+    compare_latency_steps,
+    latency,
+    latency_steps,
+)
+from prunevis.evaluation.latency_records import Latency, LatencyComparison
 from prunevis.evaluation.metrics import MetricEstimate, estimate
 from prunevis.evaluation.oneshot import Pruned, prune
 from prunevis.evaluation.oracle import (
@@ -23,6 +31,7 @@ from prunevis.evaluation.oracle import (
     oracle_groups,
     oracle_steps,
 )
+from prunevis.evaluation.pareto import pareto_front
 from prunevis.evaluation.positions import baseline_steps, blocks, coarse_to_fine
 from prunevis.evaluation.race import RaceProgress, race, race_steps
 from prunevis.evaluation.race_records import Race, RacePoint, Racer, RaceRun
@@ -44,6 +53,9 @@ __all__ = [
     "CriterionAgreement",
     "Engine",
     "Evaluation",
+    "Latency",
+    "LatencyComparison",
+    "LatencyProgress",
     "MetricEstimate",
     "Oracle",
     "OracleCost",
@@ -67,16 +79,21 @@ __all__ = [
     "baseline_steps",
     "blocks",
     "coarse_to_fine",
+    "compare_latency",
+    "compare_latency_steps",
     "compressed_bytes",
     "estimate",
     "estimate_accuracy",
     "evaluate",
     "evaluate_steps",
+    "latency",
+    "latency_steps",
     "oracle",
     "oracle_cost",
     "oracle_cost_steps",
     "oracle_groups",
     "oracle_steps",
+    "pareto_front",
     "prune",
     "race",
     "race_steps",

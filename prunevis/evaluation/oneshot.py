@@ -173,7 +173,7 @@ def prune(
     before = evaluate(model, checked.test)
     ranking = rank(model, spec, graph=graph, statistics=statistics, data=checked)
     plan = ranking.plan()
-    pruned = remove(model, plan) if plan.granularity == "unit" else _zeroed(model, plan)
+    pruned = remove(model, plan) if plan.granularity == "unit" else zeroed(model, plan)
     costs = CostModel(graph)
     return Pruned(
         model=pruned,
@@ -186,7 +186,14 @@ def prune(
     )
 
 
-def _zeroed(model: nn.Module, plan: PruningPlan) -> nn.Module:
+def zeroed(model: nn.Module, plan: PruningPlan) -> nn.Module:
+    """Return a copy of `model` with the zeros of `plan` in place, and what its repair makes.
+
+    Raises
+    ------
+    ModelError
+        If the model cannot be copied, or the plan was made for another network.
+    """
     try:
         pruned = copy.deepcopy(model)
     except Exception as error:
