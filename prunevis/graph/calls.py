@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from prunevis.errors import TraceError
@@ -60,7 +61,30 @@ def caller(modules: Mapping[int, str]) -> tuple[str, Site | None]:
     return "", None
 
 
-def decompose(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+class Watch(TorchDispatchMode):
+    """A mode that is shown each basic operator of a run, to run it and look at it in `call`."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: a wrapper round each call would cost time and an import of the compiler."""
+        return False
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        with self:
+            decomposed = _decomposed(func, args, kwargs)
+        if decomposed is not NotImplemented:
+            return decomposed
+        return self.call(func, args, kwargs)
+
+    def call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return the result of a basic operator; what it calls itself is not watched."""
+        raise NotImplementedError
+
+
+def _decomposed(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Return the result of a composite operator by its parts, or NotImplemented if it is basic.
 
     PyTorch takes composites apart before a mode sees them, except for inference tensors.

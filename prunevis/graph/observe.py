@@ -15,10 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from prunevis.errors import DataError, PrunevisError, SpecError, TraceError
-from prunevis.graph.calls import counts, decompose
+from prunevis.graph.calls import Watch, counts
 from prunevis.graph.layers import LayerInfo, ModelGraph
 from prunevis.graph.operators import MOVES
 from prunevis.graph.state import untouched
@@ -83,7 +82,7 @@ class Observed:
     space: dict[str, tuple[int, ...]]
 
 
-class _Observer(TorchDispatchMode):
+class _Observer(Watch):
     """Check that the run follows the trace, and keep the results and inputs that are wanted.
 
     `expected` are the operators of the trace without moves; `wanted` maps a place in that list to
@@ -102,19 +101,7 @@ class _Observer(TorchDispatchMode):
         self.reads: dict[str, LayerRead] = {}
         self.count = 0
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """No: a wrapper round each call would cost time and an import of the compiler."""
-        return False
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        with self:
-            decomposed = decompose(func, args, kwargs)
-        if decomposed is not NotImplemented:
-            return decomposed
+    def call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         result = func(*args, **kwargs)
         name = str(func)
         if counts(func) and not is_move(name):

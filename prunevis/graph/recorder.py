@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from prunevis.graph.atoms import Atoms, Ids
-from prunevis.graph.calls import Deadline, Site, caller, counts, decompose, numbers_in
+from prunevis.graph.calls import Deadline, Site, Watch, caller, counts, numbers_in
 from prunevis.graph.operators import ACTIVATIONS
 from prunevis.graph.values import Axes, Value, merged
 
@@ -152,7 +151,7 @@ class Call:
 Rule = Callable[[Call], "Axes | list[Axes]"]
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(Watch):
     """Record the calls of one forward and follow units through them.
 
     Parameters
@@ -195,20 +194,8 @@ class Recorder(TorchDispatchMode):
         self._names = {id(tensor): name for name, tensor in tensors.items()}
         self._bases: dict[int, int] = {}
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """No: a wrapper round each call would cost time and an import of the compiler."""
-        return False
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
+    def call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run the operator and follow it."""
-        kwargs = kwargs or {}
-        with self:
-            decomposed = decompose(func, args, kwargs)
-        if decomposed is not NotImplemented:
-            return decomposed
         result = func(*args, **kwargs)
         if counts(func):
             self.deadline.check()

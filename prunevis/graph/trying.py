@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_leaves
 
 from prunevis.errors import ModelError
 from prunevis.graph.atoms import Ids
-from prunevis.graph.calls import counts, decompose, numbers_in, place_of
+from prunevis.graph.calls import Watch, counts, numbers_in, place_of
 from prunevis.graph.coupling import Coupling, find_groups
 from prunevis.graph.layers import FittedSize
 from prunevis.graph.operators import MOVES, SAME
@@ -44,7 +44,7 @@ _COPIES = SAME | {"contiguous", "copy", "empty", "empty_like", "new_empty", "emp
 Shapes = list[tuple[int, ...] | None]
 
 
-class _Follower(TorchDispatchMode):
+class _Follower(Watch):
     """Hold every result against the shape that it should have, and stop at the first other one.
 
     Copies are left out, and views may come more or less often.
@@ -66,19 +66,7 @@ class _Follower(TorchDispatchMode):
         self.expected, self.modules, self.hidden = expected, modules, hidden
         self.count = 0
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """No: as in `Recorder`."""
-        return False
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        with self:
-            decomposed = decompose(func, args, kwargs)
-        if decomposed is not NotImplemented:
-            return decomposed
+    def call(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not counts(func) or (self.hidden and place_of(self.modules) in self.hidden):
             return func(*args, **kwargs)
         if _plain(func) in _COPIES or not self._align(func):

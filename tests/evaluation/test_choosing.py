@@ -8,6 +8,7 @@ import torch
 from prunevis.evaluation import choosing, pace
 from prunevis.evaluation.choosing import Way, choose_steps
 from prunevis.evaluation.pace import Pace
+from prunevis.steps import finished
 
 
 class Clock:
@@ -44,12 +45,7 @@ def chosen(clock, seconds, *, count=10_000, layouts=True, options=(1, 2)):
 
         return run
 
-    steps = choose_steps(run_of, options, count, layouts=layouts)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return (*stop.value, tried)
+    return (*finished(choose_steps(run_of, options, count, layouts=layouts)), tried)
 
 
 def test_the_fastest_way_wins(clock):

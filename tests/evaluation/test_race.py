@@ -14,17 +14,13 @@ from prunevis.evaluation.race_records import Racer
 from prunevis.graph import CostModel, trace
 from prunevis.pruning import masked, rank, remove
 from prunevis.pruning.spec import PruningSpec
+from prunevis.steps import finished
 
 SHARES = (0.2, 0.5)
 
 
 def equal_plan(ranking, costs, at, share):
-    steps = equal_steps(ranking, costs, at, [share])
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value[0]
+    return finished(equal_steps(ranking, costs, at, [share]))[0]
 
 
 def gone(cost, at):

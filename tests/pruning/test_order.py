@@ -6,6 +6,7 @@ import torch
 
 from prunevis.pruning import order as order_module
 from prunevis.pruning.order import BLOCK, order_steps, sortable
+from prunevis.steps import finished
 
 
 def put_in_order(layers):
@@ -14,11 +15,7 @@ def put_in_order(layers):
     keys = [sortable(layer.astype(np.float32)) for layer in layers]
     double = any(layer.dtype == np.float64 for layer in layers)
     steps = order_steps([str(k) for k in range(len(layers))], keys, layers if double else None)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value, keys
+    return finished(steps), keys
 
 
 def by_torch(layers):
@@ -95,13 +92,7 @@ def test_pieces_that_stay_and_pieces_of_several():
     keys = [sortable(np.float32([5, 1, 3, 2])), sortable(np.float32([4, 0]))]
     stays = [np.array([False, False, True, True]), np.array([False, False])]
     sizes = [np.array([2, 3, 1, 4]), np.array([1, 5])]
-    steps = order_steps(["a", "b"], keys, None, stays, sizes)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            order = stop.value
-            break
+    order = finished(order_steps(["a", "b"], keys, None, stays, sizes))
     # b's 4 stays as its highest; of a the 3 and the 2 stay, though 5 is higher
     assert [k.tolist() for k in keys] == [[2, 1, 4, 3], [5, 0]]
     assert (order.total, order.most) == (16, 3)
@@ -123,12 +114,7 @@ def test_many_that_stay_are_sorted_in_groups(monkeypatch):
     sizes = generator.integers(1, 4, 5000)
     keys, other = [sortable(scores[:3000]), sortable(scores[3000:])], [stays[:3000], stays[3000:]]
     steps = order_steps(["a", "b"], keys, None, other, [sizes[:3000], sizes[3000:]])
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            order = stop.value
-            break
+    order = finished(steps)
     ascending = np.argsort(scores, kind="stable")
     found = np.concatenate([ascending[~stays[ascending]], ascending[stays[ascending]]])
     assert np.array_equal(np.argsort(np.concatenate(keys)), found)

@@ -28,6 +28,7 @@ from prunevis.errors import (
 from prunevis.graph import trace
 from prunevis.pruning import PruningSpec, rank, rank_steps
 from prunevis.statistics import collect_statistics
+from prunevis.steps import finished
 
 # A network whose weights are small whole numbers: layer a 2×2, layer b 2×2, output c 2×2.
 A = [[1.0, -4.0], [2.0, 3.0]]
@@ -374,14 +375,6 @@ def test_ranks_are_one_permutation(drawn, scope):
     parts = [r.flatten() for r in ranking.ranks.values()]
     for part in [torch.cat(parts)] if scope == "global" else parts:
         assert sorted(part.tolist()) == list(range(part.numel()))
-
-
-def finished(steps):
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
 
 
 @pytest.mark.parametrize("criterion", ["magnitude", "random"])

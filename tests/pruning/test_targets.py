@@ -10,6 +10,7 @@ from prunevis.errors import SpecError
 from prunevis.graph import cost, trace
 from prunevis.pruning import PruningSpec, rank
 from prunevis.pruning.targets import Shares, positions_steps
+from prunevis.steps import finished
 
 quick = settings(max_examples=40, deadline=None, derandomize=True, database=None)
 MLP = trace(seeded(TinyMLP), torch.zeros(1, 12))
@@ -99,13 +100,7 @@ def test_it_is_the_smallest_removal_that_meets_it(of, keep, scope, spec, seed):
 def test_positions_of_a_slider(of, scope):
     ranking = ranked(criterion="l1", granularity="unit", scope=scope)
     shares = Shares(ranking, of)
-    steps = positions_steps(shares, [k / 50 for k in range(50)])
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            found = stop.value
-            break
+    found = finished(positions_steps(shares, [k / 50 for k in range(50)]))
     assert found[0] == (0.0, 0.0)
     for share, sparsity in found:
         # at the very end no more can go

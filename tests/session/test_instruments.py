@@ -12,6 +12,7 @@ from prunevis.pruning import PruningSpec, rank
 from prunevis.pruning.masking import candidate
 from prunevis.session import instruments as module
 from prunevis.session.instruments import Instruments
+from prunevis.steps import finished
 
 
 @pytest.fixture
@@ -53,13 +54,7 @@ def test_made_once_for_a_stage(examples):
 
 def test_the_baseline_is_the_exact_figure(examples):
     data, found, one = SimpleNamespace(test=examples), Instruments(), stage(examples)
-    steps = found.baseline_steps(one, data)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            baseline = stop.value
-            break
+    baseline = finished(found.baseline_steps(one, data))
     wanted = evaluate(one.model, examples)
     assert baseline.accuracy == wanted.accuracy
     assert torch.equal(baseline.examples.predicted, wanted.examples.predicted)
