@@ -27,7 +27,7 @@ from prunevis.session.jobs import LONG, SOON
 from prunevis.session.state import Setting, Stage
 
 if TYPE_CHECKING:
-    from prunevis.session.controller import Controller
+    from prunevis.session.desk import Desk
 
 Steps = Generator[None, None, None]
 
@@ -102,7 +102,7 @@ class Judge:
         Whose session and worker are used.
     """
 
-    def __init__(self, controller: Controller) -> None:
+    def __init__(self, controller: Desk) -> None:
         self.controller = controller
         self._count = 0
         controller.session.judging = Judging()

@@ -31,7 +31,8 @@ from prunevis.session.tables import build_table, keep
 from prunevis.statistics import COLLECTABLE, collect_steps, collection
 
 if TYPE_CHECKING:
-    from prunevis.session.controller import Controller
+    from prunevis.session.adjusting import Adjusting
+    from prunevis.session.desk import Desk
 
 #: A step that yields a priority goes on with that.
 Steps = Generator[int | None, None, None]
@@ -65,7 +66,7 @@ def exact(evaluation: Evaluation) -> AccuracyEstimate:
     return AccuracyEstimate(value, value, value, total, total, True)
 
 
-def rank_setting(controller: Controller) -> Steps:
+def rank_setting(controller: Adjusting) -> Steps:
     """Score and sort for the present setting; statistics first, where the criterion needs them."""
     session = controller.session
     stage, setting = session.network.stage, session.setting
@@ -104,7 +105,7 @@ def rank_setting(controller: Controller) -> Steps:
     controller.ranked(build_table(stage, setting, mended, pairs=pairs, refusals=left))
 
 
-def estimate(controller: Controller, table: Table, index: int) -> Steps:
+def estimate(controller: Adjusting, table: Table, index: int) -> Steps:
     """Measure position `index` until it is exact, each batch an estimate; then without the repair.
 
     Before the network as it came is measured there is one, of a plain sample.
@@ -114,7 +115,7 @@ def estimate(controller: Controller, table: Table, index: int) -> Steps:
             yield from _estimate(controller, one, index)
 
 
-def _estimate(controller: Controller, table: Table, index: int) -> Steps:
+def _estimate(controller: Adjusting, table: Table, index: int) -> Steps:
     instruments = controller.instruments
     together = instruments.alone(table, index, controller.session.network.data)
     paired = table.stage.baseline is not None
@@ -128,7 +129,7 @@ def _estimate(controller: Controller, table: Table, index: int) -> Steps:
     instruments.learn(table, index, together.streams[0])
 
 
-def compress(controller: Controller, table: Table, index: int) -> Steps:
+def compress(controller: Adjusting, table: Table, index: int) -> Steps:
     """Compress the file at position `index`: no formula knows what that gives."""
     yield
     plan = table.plan(index)
@@ -136,7 +137,7 @@ def compress(controller: Controller, table: Table, index: int) -> Steps:
     controller.measured(table, index, stored.compressed)
 
 
-def sweep(controller: Controller, table: Table) -> Steps:
+def sweep(controller: Adjusting, table: Table) -> Steps:
     """Fill the curve in: a coarse grid first, then all, each with estimates and then exactly.
 
     Positions are measured in blocks, so that what neighbours share is computed once; and the exact
@@ -148,7 +149,7 @@ def sweep(controller: Controller, table: Table) -> Steps:
     give_back()
 
 
-def _sweep(controller: Controller, table: Table) -> Steps:
+def _sweep(controller: Adjusting, table: Table) -> Steps:
     session, instruments = controller.session, controller.instruments
     data = session.network.data
     total = data.test.count
@@ -171,7 +172,7 @@ def _sweep(controller: Controller, table: Table) -> Steps:
                 instruments.learn(table, index, stream)
 
 
-def collect(controller: Controller, needs: Iterable[str] = ANSWERS) -> Steps:
+def collect(controller: Adjusting, needs: Iterable[str] = ANSWERS) -> Steps:
     """Collect what is missing of `needs` of the present network, on calibration examples.
 
     What units answer comes first in any case: other panels show it, and it takes a second or two.
@@ -215,7 +216,7 @@ def _collecting(needs: Iterable[str]) -> str:
     return "Watching the neurons"
 
 
-def scan(controller: Controller) -> Steps:
+def scan(controller: Adjusting) -> Steps:
     """Prune one layer at a time and see what it costs."""
     session = controller.session
     stage, setting, data = session.network.stage, session.setting, session.network.data
@@ -247,7 +248,7 @@ def scan(controller: Controller) -> Steps:
         yield
 
 
-def status(controller: Controller) -> Status:
+def status(controller: Desk) -> Status:
     """Say what is known here and what is running."""
     session, table = controller.session, controller.session.table
     network = session.network

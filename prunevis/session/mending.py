@@ -14,7 +14,7 @@ from prunevis.session.tables import Curves
 from prunevis.statistics import Statistics, collect_steps
 
 if TYPE_CHECKING:
-    from prunevis.session.controller import Controller
+    from prunevis.session.adjusting import Adjusting
 
 #: Calibration examples whose moments are collected, and that are run again at each position.
 EXAMPLES, RUN = 2048, 512
@@ -54,7 +54,7 @@ def with_usable_repair(graph: ModelGraph, setting: Setting) -> Setting:
 
 
 def mended_steps(
-    controller: Controller, stage: Stage, setting: Setting, ranking: Ranking
+    controller: Adjusting, stage: Stage, setting: Setting, ranking: Ranking
 ) -> Generator[None, None, Ranking]:
     """Return `ranking` with the repair of `setting`; what that reads is collected first."""
     if setting.repair == "none":
@@ -99,7 +99,7 @@ def deleted(table: Table) -> Table | None:
     )
 
 
-def known_of(controller: Controller, table: Table) -> Curve:
+def known_of(controller: Adjusting, table: Table) -> Curve:
     """Return what is known under `table`, with what deletion alone gives beside it."""
     curve, plain = controller.curves.snapshot(table), deleted(table)
     if plain is None:

@@ -20,14 +20,13 @@ from prunevis.pruning.removal import remove_units
 from prunevis.session.state import Network, Stage, Status
 
 if TYPE_CHECKING:
-    from prunevis.session.controller import Controller
+    from prunevis.session.adjusting import Adjusting
+    from prunevis.session.staging import Staging
 
 Source = Callable[[], tuple[nn.Module, Any, str, str]]
 
 
-def open_network(
-    controller: Controller, source: Source, example: Any
-) -> Generator[None, None, None]:
+def open_network(controller: Staging, source: Source, example: Any) -> Generator[None, None, None]:
     """Load what `source` gives, which is then the session's own, and hand it to the controller."""
     session = controller.session
     model, raw, name, label = source()
@@ -52,7 +51,7 @@ def traced_again(model: nn.Module, graph: ModelGraph, data: Data) -> ModelGraph:
     return trace(model, data.test.inputs[:1], attention=cast(Attention, graph.attention))
 
 
-def measure_baseline(controller: Controller) -> Generator[None, None, None]:
+def measure_baseline(controller: Adjusting) -> Generator[None, None, None]:
     """Measure the network as it came: what all later figures are compared with."""
     session = controller.session
     stage, data = session.network.stage, session.network.data

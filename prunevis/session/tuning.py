@@ -20,7 +20,7 @@ from prunevis.session.state import Stage, Status, Table
 from prunevis.training import fine_tune_steps
 
 if TYPE_CHECKING:
-    from prunevis.session.controller import Controller
+    from prunevis.session.staging import Staging
 
 #: More epochs than this are a job for a script, not for a page.
 MAX_EPOCHS = 50
@@ -53,7 +53,7 @@ def held_masks(graph: ModelGraph, model: nn.Module) -> dict[str, torch.Tensor]:
     return {layer.weight: tensors[layer.weight] != 0 for layer in graph.layers.values()}
 
 
-def apply_plan(controller: Controller, plan: PruningPlan) -> Generator[None, None, None]:
+def apply_plan(controller: Staging, plan: PruningPlan) -> Generator[None, None, None]:
     """Prune for good, measure, and make the outcome the present stage."""
     session = controller.session
     stage, data = session.network.stage, session.network.data
@@ -68,7 +68,7 @@ def apply_plan(controller: Controller, plan: PruningPlan) -> Generator[None, Non
 
 
 def _arrive(
-    controller: Controller,
+    controller: Staging,
     label: str,
     model: nn.Module,
     graph: ModelGraph,
@@ -84,7 +84,7 @@ def _arrive(
 
 
 def _stage(
-    controller: Controller,
+    controller: Staging,
     before: Stage,
     label: str,
     model: nn.Module,
@@ -105,7 +105,7 @@ def _stage(
     )
 
 
-def present_table(controller: Controller, otherwise: str) -> Table:
+def present_table(controller: Staging, otherwise: str) -> Table:
     """Return the table of the present network.
 
     Raises
@@ -169,7 +169,7 @@ def sources(data: Data) -> dict[str, str]:
     return found
 
 
-def fine_tune(controller: Controller, plan: PruningPlan) -> Generator[None, None, None]:
+def fine_tune(controller: Staging, plan: PruningPlan) -> Generator[None, None, None]:
     """Train a pruned copy; what comes out waits to be kept or discarded."""
     session = controller.session
     stage, data = session.network.stage, session.network.data

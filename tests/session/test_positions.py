@@ -5,7 +5,7 @@ import torch
 
 from prunevis.graph import CostModel, trace
 from prunevis.pruning import rank
-from prunevis.session import controller as controller_module
+from prunevis.session import adjusting
 from prunevis.session.positions import POSITIONS, position_steps, standing
 from prunevis.session.state import Setting, Stage
 from prunevis.session.tables import build_table, with_position
@@ -185,7 +185,7 @@ def test_forged_choices_are_refused(opened, what, value, message):
 
 
 def test_twenty_typed_positions_are_kept(opened, monkeypatch):
-    monkeypatch.setattr(controller_module, "MAX_EXTRA", 2)
+    monkeypatch.setattr(adjusting, "MAX_EXTRA", 2)
     for position in (0.123, 0.234, 0.345):
         opened.do("move", position)
     table = opened.session.table
