@@ -13,12 +13,19 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from prunevis.criteria.base import CRITERIA, NEEDS, Criterion, ScoreContext, importance, prepared
+from prunevis.criteria.base import (
+    CHOICES,
+    CRITERIA,
+    Criterion,
+    ScoreContext,
+    importance,
+    prepared,
+)
 from prunevis.errors import PrunevisError
 from prunevis.graph.layers import LayerInfo, ModelGraph
 from prunevis.graph.trace import trace
 from prunevis.pruning.repairs.checks import check_repair
-from prunevis.pruning.spec import GRANULARITIES
+from prunevis.registry import metadata_problem
 from prunevis.statistics.collecting import collect_statistics
 from prunevis.statistics.records import COLLECTABLE, Statistics
 
@@ -55,7 +62,7 @@ def check_criterion(
     """Check that a criterion keeps to what `prunevis.criteria.Criterion` promises.
 
     On two small networks (three linear layers; two convolutions with BatchNorm and a linear layer):
-    complete metadata; scores of the right shape, floating point and finite; the same scores twice,
+    complete metadata; scores of the right shape, real and finite; the same scores twice,
     for layers in any order; the seed matters if and only if `random`; nothing is read that `needs`
     does not name; tensors, the model and torch's random state are left as they were; and a unit or
     weight that does nothing is not among the more important half (higher = keep), or scores 0 where
@@ -80,7 +87,9 @@ def check_criterion(
     if isinstance(criterion, type):
         criterion = criterion()
     title = type(criterion).__name__
-    _check_metadata(criterion, title)
+    problem = metadata_problem(criterion, CHOICES, ("random", "signed"))
+    if problem is not None:
+        raise AssertionError(problem)
     chosen = criterion.granularities if granularity is None else (granularity,)
     for one in chosen:
         if one not in criterion.granularities:
@@ -95,30 +104,6 @@ def check_criterion(
                 f"{title} ({one}) says that it can score no layer of any test network, "
                 "so nothing about it could be checked."
             )
-
-
-def _check_metadata(criterion: Criterion, title: str) -> None:
-    for name in ("label", "summary", "formula", "source", "url"):
-        value = getattr(criterion, name, None)
-        if not isinstance(value, str) or not value.strip():
-            raise AssertionError(f"{title}.{name} must be a text that is not empty, got {value!r}.")
-    if not criterion.summary.endswith("."):
-        raise AssertionError(
-            f"{title}.summary must be a sentence that ends in a full stop, "
-            f"got {criterion.summary!r}."
-        )
-    if not criterion.url.startswith(("https://", "http://")):
-        raise AssertionError(f"{title}.url must be an address of a page, got {criterion.url!r}.")
-    if not isinstance(criterion.signed, bool):
-        raise AssertionError(f"{title}.signed must be True or False, got {criterion.signed!r}.")
-    for name, allowed in (("granularities", GRANULARITIES), ("needs", NEEDS)):
-        values = getattr(criterion, name, None)
-        if not isinstance(values, (tuple, set, frozenset)) or not set(values) <= set(allowed):
-            raise AssertionError(f"{title}.{name} may only hold {allowed}, got {values!r}.")
-    if not criterion.granularities:
-        raise AssertionError(f"{title}.granularities is empty: it could never be chosen.")
-    if not isinstance(criterion.random, bool):
-        raise AssertionError(f"{title}.random must be True or False, got {criterion.random!r}.")
 
 
 def _check_case(criterion: Criterion, granularity: str, case: _Case, title: str) -> int:
@@ -212,10 +197,6 @@ def _score(
         raise AssertionError(
             f"{title} fails on {layer.name} of {case.name}: {type(error).__name__}: {error}"
         ) from error
-    if not scores.is_floating_point():
-        raise AssertionError(
-            f"{title} must give floating point scores, got {scores.dtype} for {layer.name}."
-        )
     return scores
 
 

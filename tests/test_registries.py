@@ -84,3 +84,11 @@ def test_an_empty_registry_says_so():
 def test_the_public_registries_help_with_typos(registry, typo, meant):
     with pytest.raises(UnknownNameError, match=rf"Did you mean '{meant}'\?"):
         getattr(prunevis, registry)[typo]
+
+
+def test_what_may_be_filed_is_the_owners_to_say():
+    even = Registry("number", lambda entry: None if entry % 2 == 0 else f"{entry} is odd.")
+    assert even.register("two")(2) == 2
+    with pytest.raises(SpecError, match=r"3 is odd\. It is not filed as the number 'three'"):
+        even.register("three")(3)
+    assert list(even) == ["two"]

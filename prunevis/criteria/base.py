@@ -34,11 +34,12 @@ from typing import Any, ClassVar, Literal, get_args
 import torch
 from torch import Tensor
 
+from prunevis.criteria.checking import checked_scores
 from prunevis.criteria.context import ScoreContext
 from prunevis.errors import NonFiniteError, PrunevisError, SpecError
 from prunevis.graph.layers import LayerInfo, ModelGraph
 from prunevis.graph.observe import unreadable
-from prunevis.registry import Registry
+from prunevis.registry import Registry, metadata_problem, method_problem
 from prunevis.statistics.inputs import MAX_COLUMNS
 from prunevis.steps import finished
 
@@ -58,6 +59,10 @@ NEEDS: tuple[Need, ...] = get_args(Need)
 _ANSWERS, _READS = {"activations", "correlation", "responses", "maps"}, {"inputs", "moments"}
 
 ENTRY_POINTS = "prunevis.criteria"
+
+
+#: What the attributes of a criterion that name several things may hold.
+CHOICES = {"granularities": ("weight", "unit"), "needs": NEEDS}
 
 
 class Criterion:
@@ -154,8 +159,8 @@ class Criterion:
         Returns
         -------
         Tensor
-            Floating point, finite, higher = keep, the same for the same seed. Shape of the weight
-            (granularity "weight") or (num_units,) (granularity "unit").
+            Finite, higher = keep, the same for the same seed; whole numbers count as float64. Shape
+            of the weight (granularity "weight") or (num_units,) (granularity "unit").
 
         Raises
         ------
@@ -245,23 +250,26 @@ def importance(criterion: Criterion, layer: LayerInfo, context: ScoreContext) ->
         )
     scores = criterion.score(layer, prepared(criterion, context))
     shape = tuple(weight.shape) if context.granularity == "weight" else (layer.num_units,)
-    if tuple(scores.shape) != shape:
-        raise SpecError(
-            f"{name} gave scores of the wrong shape.",
-            expected=shape,
-            got=tuple(scores.shape),
-            where=layer.name,
-        )
-    if not bool(torch.isfinite(scores).all()):
-        raise NonFiniteError(f"{name} gave a score that is NaN or infinite.", where=layer.name)
-    return scores.detach()
+    return checked_scores(scores, shape, name, layer.name, weight)
+
+
+def criterion_problem(entry: object) -> str | None:
+    """Return why `entry` cannot be filed as a criterion, one sentence, or None."""
+    if not (isinstance(entry, type) and issubclass(entry, Criterion)):
+        return f"{entry!r} is not a subclass of Criterion."
+    stepped = issubclass(entry, SteppedCriterion)
+    missing = entry.score is Criterion.score or (
+        stepped and entry.score_steps is SteppedCriterion.score_steps
+    )
+    described = metadata_problem(entry, CHOICES, ("random", "signed"))
+    return described or method_problem(entry, missing, "score_steps" if stepped else "score")
 
 
 class CriterionRegistry(Registry[type[Criterion]]):
     """The registry of criteria; looks for those of other packages when it is first read."""
 
     def __init__(self) -> None:
-        super().__init__("criterion")
+        super().__init__("criterion", criterion_problem)
         self._lock = threading.RLock()
         self._searched = False
 
@@ -285,8 +293,6 @@ class CriterionRegistry(Registry[type[Criterion]]):
             for point in entry_points(group=ENTRY_POINTS):
                 try:
                     found = point.load()
-                    if not (isinstance(found, type) and issubclass(found, Criterion)):
-                        raise SpecError(f"{found!r} is not a subclass of Criterion.")
                     # importing it may already have filed it, by the decorator
                     if self._entries.get(point.name) is not found:
                         self.register(point.name)(found)

@@ -68,7 +68,8 @@ def racing(criteria: Iterable[str], granularity: str) -> list[str]:
             able = ", ".join(n for n, c in CRITERIA.items() if granularity in c.granularities)
             raise SpecError(
                 f"The criterion {name!r} does not score single {granularity}s.",
-                fix=f"For granularity {granularity!r} choose among: {able}.",
+                fix=f'Pass granularity="{CRITERIA[name].granularities[0]}" to use it. '
+                f"For granularity {granularity!r} choose among: {able}.",
             )
     if not names:
         raise SpecError("No criterion is named.", fix="Name at least one; chance is added.")

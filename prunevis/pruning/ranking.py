@@ -249,7 +249,8 @@ def _criterion(spec: PruningSpec) -> Criterion:
         able = ", ".join(n for n, c in CRITERIA.items() if spec.granularity in c.granularities)
         raise SpecError(
             f"The criterion {spec.criterion!r} does not score single {spec.granularity}s.",
-            fix=f"For granularity {spec.granularity!r} choose one of: {able}.",
+            fix=f'Pass granularity="{criterion.granularities[0]}" to use it. '
+            f"For granularity {spec.granularity!r} choose one of: {able}.",
         )
     return criterion
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from prunevis.criteria import CRITERIA, Criterion, ScoreContext
-from prunevis.errors import ModelError, NonFiniteError, PrunevisError, SpecError
+from prunevis.criteria.checking import checked_scores
+from prunevis.errors import ModelError, PrunevisError, SpecError
 from prunevis.graph.layers import LayerInfo, ModelGraph
 from prunevis.pruning.patterns import pattern_of
 from prunevis.pruning.pieces import patterned
@@ -162,34 +163,10 @@ def _score(criterion: Criterion, layer: LayerInfo, context: ScoreContext, by: st
             where=layer.name,
             fix="Run prunevis.testing.check_criterion on it; name in `needs` what it reads.",
         ) from error
-    if not isinstance(scores, Tensor) or scores.is_complex():
-        raise SpecError(
-            f"The criterion {by!r} gave no real scores.",
-            expected="a tensor of numbers",
-            got=str(scores.dtype) if isinstance(scores, Tensor) else type(scores).__name__,
-            where=layer.name,
-        )
-    return scores
-
-
-def _check_scores(layer: LayerInfo, scores: Tensor, shape: tuple[int, ...], by: str) -> Tensor:
-    if tuple(scores.shape) != shape:
-        raise SpecError(
-            f"The criterion {by!r} gave scores of the wrong shape.",
-            expected=shape,
-            got=tuple(scores.shape),
-            where=layer.name,
-        )
-    scores = scores.detach()
-    if not scores.is_floating_point():
-        scores = scores.float()
-    if not bool(torch.isfinite(scores).all()):
-        raise NonFiniteError(
-            f"The criterion {by!r} gave NaN or infinite scores.",
-            where=layer.name,
-            fix="Check the layer's weights and the data for NaN.",
-        )
-    return scores
+    units = context.granularity == "unit"
+    shape = (layer.num_units,) if units else layer.weight_shape
+    weight = context.tensors[layer.weight]
+    return checked_scores(scores, shape, f"The criterion {by!r}", layer.name, weight)
 
 
 def weight_layers(
@@ -221,7 +198,6 @@ def score_weights(
 ) -> tuple[Tensor, int]:
     """Return a layer's scores as they are ordered, and how many weights are gone to begin with."""
     scores = _score(criterion, layer, context, spec.criterion)
-    scores = _check_scores(layer, scores, layer.weight_shape, spec.criterion)
     return patterned(scores, context.tensors[layer.weight], pattern_of(spec.pattern))
 
 
@@ -259,7 +235,6 @@ def score_units(
                 continue
             yield
             scores = _score(criterion, info, context, spec.criterion)
-            scores = _check_scores(info, scores, (info.num_units,), spec.criterion)
             units = _unit_map(graph, info)
             inside = units >= 0
             total.index_add_(0, units[inside], scores.float().cpu()[inside])

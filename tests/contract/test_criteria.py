@@ -105,7 +105,7 @@ class Refuses(Good):
         (Unchecked, "fails on 0 of a network of linear layers: NotImplementedError"),
         (scored(lambda s, la, c: l2(la, c)[:-1]), r"wrong shape\. Expected: \(8,\)\. Got: \(7,\)"),
         (scored(lambda s, la, c: l2(la, c) / 0), "NaN or infinite"),
-        (scored(lambda s, la, c: l2(la, c).argsort()), "floating point scores, got torch.int64"),
+        (scored(lambda s, la, c: l2(la, c) * 1j), "gave no real scores.*Got: torch.complex64"),
         (scored(lambda s, la, c: -l2(la, c)), "Higher must mean keep"),
         (scored(lambda s, la, c: torch.rand(la.num_units)), "global random state"),
         (scored(lambda s, la, c: l2(la, c) + c.seed), "another seed changes the scores"),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from prunevis.errors import UnknownNameError
+from prunevis.errors import SpecError, UnknownNameError
 from prunevis.pruning import REPAIRS, Repair, Repaired
 from prunevis.pruning.repairs import LeastSquares, MeanRepair
 from prunevis.testing import check_repair
@@ -37,6 +37,21 @@ def broken(**changes):
 
 def giving(function, **more):
     return broken(repair=lambda self, context: function(context), **more)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (lambda context: None, "is not a subclass of Repair"),
+        (type("Empty", (Repair,), {}), r"Empty\.label must be a text"),
+        (broken(exact_for={"all"}), "exact_for may only hold"),
+        (broken(repair=Repair.repair), r"Broken does not define repair\(\).*the repair 'mine'"),
+    ],
+)
+def test_what_lacks_something_is_not_filed(entry, said):
+    with pytest.raises(SpecError, match=said):
+        REPAIRS.register("mine")(entry)
+    assert "mine" not in REPAIRS
 
 
 class Remembers(Idle):

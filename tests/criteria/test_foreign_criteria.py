@@ -7,9 +7,10 @@ import torch
 from tiny_networks import TinyMLP, seeded
 
 from prunevis.criteria import CRITERIA, Criterion
-from prunevis.errors import SpecError
+from prunevis.errors import NonFiniteError, SpecError
 from prunevis.graph.trace import trace
 from prunevis.pruning import PruningSpec, rank
+from prunevis.testing import check_criterion
 
 
 class Careless(Criterion):
@@ -50,8 +51,25 @@ def test_writing_into_weights_writes_into_a_copy(monkeypatch):
         (lambda rows: None, r"no real scores.*a tensor of numbers. Got: NoneType"),
         (lambda rows: rows.sum(1) * 1j, r"no real scores.*Got: torch.complex64"),
         (lambda rows: rows, r"wrong shape"),
+        (
+            lambda rows: rows.sum(1).index_fill(0, torch.tensor([2]), torch.nan),
+            r"'careless' gave NaN or infinite scores, and the weights of the layer are finite. "
+            r"Got: 1 of 8. Where: fc1.*division by zero",
+        ),
     ],
 )
 def test_what_it_does_wrong_is_a_sentence(monkeypatch, do, sentence):
-    with pytest.raises(SpecError, match=sentence):
+    with pytest.raises((SpecError, NonFiniteError), match=sentence):
         ranked(monkeypatch, do)
+
+
+def test_whole_numbers_are_scores_for_ranking_and_for_the_check(monkeypatch):
+    found = ranked(monkeypatch, lambda rows: 100 + rows.norm(dim=1).argsort().argsort())
+    norms = seeded(TinyMLP).fc1.weight.norm(dim=1)
+    assert found.ranks["fc1"].argsort().tolist() == norms.argsort().tolist()
+
+    class Counted(Careless):
+        def __init__(self):
+            super().__init__(lambda rows: (rows.norm(dim=1) * 1000).long())
+
+    check_criterion(Counted)

@@ -10,7 +10,20 @@ from prunevis.errors import SpecError, UnknownNameError
 
 
 class Plugged(Criterion):
-    label = "Plugged"
+    label, summary, formula = "Plugged", "It goes.", "x"
+    source, url, granularities = "Doe 2024", "https://doi.org/1", ("unit",)
+
+    def score(self, layer, context):
+        return context.rows(layer).norm(dim=1)
+
+
+def changed(**attributes):
+    return type("Changed", (Plugged,), attributes)
+
+
+class Demanding(Plugged):
+    def __init__(self, power):
+        self.power = power
 
 
 class Point:
@@ -94,6 +107,26 @@ def test_a_plugin_may_not_replace_a_built_in(registry):
 def test_only_whole_lower_case_names_are_taken():
     with pytest.raises(SpecError, match="not a name for a criterion"):
         CRITERIA.register("Magnitude ")
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (lambda layer, context: 1, r"<lambda>.* is not a subclass of Criterion.*criterion 'mine'"),
+        (Plugged(), "is not a subclass of Criterion"),
+        (type("Empty", (Criterion,), {}), r"Empty\.label must be a text.*not filed as the"),
+        (changed(url=None), r"Changed\.url must be a text that is not empty, got None"),
+        (changed(granularities="unit"), r"granularities may only hold .*got 'unit'"),
+        (changed(needs={"entropy"}), "needs may only hold"),
+        (changed(random=None), "random must be True or False, got None"),
+        (changed(score=Criterion.score), r"Changed does not define score\(\)"),
+        (Demanding, r"Demanding\(\) cannot be made: TypeError.*'power'"),
+    ],
+)
+def test_what_lacks_something_is_not_filed(entry, said):
+    with pytest.raises(SpecError, match=said):
+        CRITERIA.register("mine")(entry)
+    assert "mine" not in CRITERIA
 
 
 def test_importing_criteria_loads_nothing_that_draws():

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from prunevis.errors import SpecError
 from prunevis.graph.layers import ModelGraph
-from prunevis.registry import Registry
+from prunevis.registry import Registry, metadata_problem, method_problem
 
 if TYPE_CHECKING:
     from prunevis.pruning.plan import PruningPlan
@@ -42,6 +42,14 @@ REPAIR_NEEDS: tuple[RepairNeed, ...] = ("inputs", "moments", "examples")
 ExactFor = Literal["dead", "constant", "duplicate"]
 
 EXACT_FOR: tuple[ExactFor, ...] = ("dead", "constant", "duplicate")
+
+
+#: What the attributes of a repair that name several things may hold.
+CHOICES = {
+    "granularities": ("weight", "unit"),
+    "needs": REPAIR_NEEDS,
+    "exact_for": EXACT_FOR,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +170,16 @@ class Repair:
         raise NotImplementedError(f"{type(self).__name__} does not define repair().")
 
 
+def repair_problem(entry: object) -> str | None:
+    """Return why `entry` cannot be filed as a repair, one sentence, or None."""
+    if not (isinstance(entry, type) and issubclass(entry, Repair)):
+        return f"{entry!r} is not a subclass of Repair."
+    missing = entry.repair is Repair.repair
+    return metadata_problem(entry, CHOICES) or method_problem(entry, missing, "repair")
+
+
 #: Every repair by name; values are classes.
-REPAIRS: Registry[type[Repair]] = Registry("repair")
+REPAIRS: Registry[type[Repair]] = Registry("repair", repair_problem)
 
 
 def check_repair_name(name: object, granularity: str) -> str:

@@ -16,14 +16,14 @@ from prunevis.pruning.masking import tensor_masks
 from prunevis.pruning.plan import PruningPlan
 from prunevis.pruning.removal import remove_units
 from prunevis.pruning.repairs.base import (
-    EXACT_FOR,
-    REPAIR_NEEDS,
+    CHOICES,
     REPAIRS,
     Repair,
     RepairContext,
     Repaired,
 )
-from prunevis.pruning.spec import GRANULARITIES, PruningSpec
+from prunevis.pruning.spec import PruningSpec
+from prunevis.registry import metadata_problem
 from prunevis.statistics import collect_statistics
 from prunevis.statistics.records import Statistics
 
@@ -70,7 +70,9 @@ def check_repair(repair: str | type[Repair] | Repair) -> None:
     if isinstance(repair, type):
         repair = repair()
     title = type(repair).__name__
-    _check_metadata(repair, title)
+    problem = metadata_problem(repair, CHOICES)
+    if problem is not None:
+        raise AssertionError(problem)
     for case in _cases():
         for granularity in repair.granularities:
             if granularity == "unit":
@@ -79,27 +81,6 @@ def check_repair(repair: str | type[Repair] | Repair) -> None:
                     _check_exact(repair, case, _units(case, {"0": [SPECIAL[kind]]}), title, kind)
             else:
                 _check_plan(repair, case, _weights(case), title)
-
-
-def _check_metadata(repair: Repair, title: str) -> None:
-    for name in ("label", "summary", "formula", "source", "url"):
-        value = getattr(repair, name, None)
-        if not isinstance(value, str) or not value.strip():
-            raise AssertionError(f"{title}.{name} must be a text that is not empty, got {value!r}.")
-    if not repair.summary.endswith("."):
-        raise AssertionError(f"{title}.summary must be a sentence, got {repair.summary!r}.")
-    if not repair.url.startswith(("https://", "http://")):
-        raise AssertionError(f"{title}.url must be an address of a page, got {repair.url!r}.")
-    for name, allowed in (
-        ("granularities", GRANULARITIES),
-        ("needs", REPAIR_NEEDS),
-        ("exact_for", EXACT_FOR),
-    ):
-        values = getattr(repair, name, None)
-        if not isinstance(values, (tuple, set, frozenset)) or not set(values) <= set(allowed):
-            raise AssertionError(f"{title}.{name} may only hold {allowed}, got {values!r}.")
-    if not repair.granularities:
-        raise AssertionError(f"{title}.granularities is empty: it could never be chosen.")
 
 
 def _check_plan(repair: Repair, case: _Case, plan: PruningPlan, title: str) -> Repaired:
