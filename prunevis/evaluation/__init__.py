@@ -36,6 +36,7 @@ from prunevis.evaluation.positions import baseline_steps, blocks, coarse_to_fine
 from prunevis.evaluation.race import RaceProgress, race, race_steps
 from prunevis.evaluation.race_records import Race, RacePoint, Racer, RaceRun
 from prunevis.evaluation.references import Reference
+from prunevis.evaluation.report_card import ReportCard, ReportItem, report_card
 from prunevis.evaluation.sensitivity import Sensitivity, sensitivity, sensitivity_steps
 from prunevis.evaluation.storage import (
     Storage,
@@ -67,6 +68,8 @@ __all__ = [
     "RaceRun",
     "Racer",
     "Reference",
+    "ReportCard",
+    "ReportItem",
     "Sampler",
     "Sensitivity",
     "Storage",
@@ -97,6 +100,7 @@ __all__ = [
     "prune",
     "race",
     "race_steps",
+    "report_card",
     "sensitivity",
     "sensitivity_steps",
     "storage_steps",

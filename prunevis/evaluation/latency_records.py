@@ -132,9 +132,8 @@ class LatencyComparison:
         if self.within_noise(name, batch):
             return f"{head}{against}: the same within noise."
         if ratio > 1:
-            return f"{head}{against}: {ratio:.2f}× faster."
-        slower = f"{1 / ratio:.2f}× slower" if ratio > 0 else "slower"
-        return f"{head}{against}: {slower}."
+            return f"{head}{against}: {ratio:.2f} times as fast."
+        return f"{head}{against}: {1 / ratio if ratio > 0 else np.inf:.2f} times as slow."
 
     @property
     def text(self) -> str:

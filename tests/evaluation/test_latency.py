@@ -185,8 +185,8 @@ def test_what_cannot_be_told_apart_is_said_so():
     assert found.verdict("masked", 1) == (
         "With a batch of 1, masked takes 14 ms against 12 ms dense: the same within noise."
     )
-    assert found.verdict("removed", 1).endswith("6 ms against 12 ms dense: 2.00× faster.")
-    assert found.verdict("odd", 1).endswith("24 ms against 12 ms dense: 2.00× slower.")
+    assert found.verdict("removed", 1).endswith("6 ms against 12 ms dense: 2.00 times as fast.")
+    assert found.verdict("odd", 1).endswith("24 ms against 12 ms dense: 2.00 times as slow.")
     assert found.verdict("dense", 1) == "Dense takes 12 ms for a batch of 1."
     assert found.text.endswith("Measured on 2 threads on cpu.")
     assert "within noise" in repr(found)
