@@ -25,7 +25,7 @@ from torch.nn.utils import prune as torch_prune
 
 from prunevis.errors import ModelError, SpecError
 from prunevis.graph.layers import ModelGraph
-from prunevis.pruning.masking import tensor_masks
+from prunevis.pruning.masking import check_shapes, tensor_masks
 from prunevis.pruning.plan import PruningPlan
 from prunevis.pruning.spec import PruningSpec
 
@@ -224,15 +224,7 @@ def masked_state(state: Mapping[str, Any], plan: PruningPlan) -> dict[str, Any]:
         If the plan was made for another network.
     """
     masks = tensor_masks(plan)
-    for name in masks:
-        expected = plan.graph.tensors[name].shape
-        got = tuple(state[name].shape) if name in state else None
-        if got != expected:
-            raise ModelError(
-                "This plan was made for another network.",
-                expected=f"{name} of shape {expected}",
-                got="no such tensor" if got is None else got,
-            )
+    check_shapes(plan, masks, state)
     found: dict[str, Any] = {}
     for name, value in state.items():
         mask = masks.get(name)

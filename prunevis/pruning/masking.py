@@ -7,8 +7,9 @@ the activation function makes of zero, except where a normalisation spans the pr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -140,11 +141,11 @@ def candidate(model: nn.Module, plan: PruningPlan) -> nn.Module:
     return MaskedModel(model, tensors) if tensors else model
 
 
-def _tensors(model: nn.Module, plan: PruningPlan) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    for name in tensor_masks(plan):
+def check_shapes(plan: PruningPlan, names: Iterable[str], tensors: Mapping[str, Any]) -> None:
+    """Raise ModelError unless those of `tensors` called `names` are as `plan` knows them."""
+    for name in names:
         expected = plan.graph.tensors[name].shape
-        got = tuple(found[name].shape) if name in found else None
+        got = tuple(tensors[name].shape) if name in tensors else None
         if got != expected:
             raise ModelError(
                 "This plan was made for another network.",
@@ -152,4 +153,9 @@ def _tensors(model: nn.Module, plan: PruningPlan) -> dict[str, Tensor]:
                 got="no such tensor" if got is None else got,
                 fix="Trace and rank the network again after changing it.",
             )
+
+
+def _tensors(model: nn.Module, plan: PruningPlan) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    check_shapes(plan, tensor_masks(plan), found)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,6 +13,8 @@ from prunevis.errors import SpecError
 from prunevis.statistics.gradients import GradientStatistics
 from prunevis.statistics.inputs import InputStatistics
 from prunevis.statistics.responses import ResponseStatistics
+
+Found = TypeVar("Found")
 
 #: An answer below this share of the layer's root mean square counts as near zero, for units
 #: without exact zeros (GELU, SiLU, tanh, no activation).
@@ -195,16 +197,9 @@ class Statistics:
         SpecError
             If they were not collected; the message says how, or why they cannot be.
         """
-        if layer in self.inputs:
-            return self.inputs[layer]
-        if layer in self.input_reasons:
+        if layer in self.input_reasons and layer not in self.inputs:
             raise SpecError(self.input_reasons[layer], where=layer, fix="Leave this layer out.")
-        raise SpecError(
-            f"What `{layer}` reads was not collected.",
-            expected=", ".join(self.inputs) or None,
-            where=layer,
-            fix="Pass statistics=collect_statistics(model, data, inputs=True).",
-        )
+        return _held(self.inputs, layer, f"What `{layer}` reads was not collected.", "inputs")
 
     def gradient(self, layer: str) -> GradientStatistics:
         """Return the gradients of a layer.
@@ -214,14 +209,8 @@ class Statistics:
         SpecError
             If they were not collected; the message says how.
         """
-        if layer not in self.gradients:
-            raise SpecError(
-                f"The gradients of `{layer}` were not collected.",
-                expected=", ".join(self.gradients) or None,
-                where=layer,
-                fix="Pass statistics=collect_statistics(model, data, gradients=True).",
-            )
-        return self.gradients[layer]
+        problem = f"The gradients of `{layer}` were not collected."
+        return _held(self.gradients, layer, problem, "gradients")
 
     def response(self, layer: str) -> ResponseStatistics:
         """Return the answers of a layer, example by example.
@@ -231,14 +220,8 @@ class Statistics:
         SpecError
             If they were not collected; the message says how.
         """
-        if layer not in self.responses:
-            raise SpecError(
-                f"The answers of `{layer}` were not kept example by example.",
-                expected=", ".join(self.responses) or None,
-                where=layer,
-                fix="Pass statistics=collect_statistics(model, data, responses=True).",
-            )
-        return self.responses[layer]
+        problem = f"The answers of `{layer}` were not kept example by example."
+        return _held(self.responses, layer, problem, "responses")
 
     def examples(self, most: int) -> tuple[Tensor, Tensor]:
         """Return inputs (n, ...) and labels (n,) of the first examples, at most that many.
@@ -299,3 +282,15 @@ class StatisticsProgress:
     seen: int
     total: int
     statistics: Statistics | None
+
+
+def _held(found: Mapping[str, Found], layer: str, problem: str, option: str) -> Found:
+    """Return what was found of a layer; else raise, and name the option that collects it."""
+    if layer not in found:
+        raise SpecError(
+            problem,
+            expected=", ".join(found) or None,
+            where=layer,
+            fix=f"Pass statistics=collect_statistics(model, data, {option}=True).",
+        )
+    return found[layer]

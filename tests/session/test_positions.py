@@ -9,6 +9,7 @@ from prunevis.session import adjusting
 from prunevis.session.positions import POSITIONS, position_steps, standing
 from prunevis.session.state import Setting, Stage
 from prunevis.session.tables import build_table, with_position
+from prunevis.steps import finished
 
 
 @pytest.fixture
@@ -25,12 +26,8 @@ def stage(mlp):
 def table_of(stage, extra=(), **setting):
     setting = Setting(**{"ticked": ("fc1", "fc2"), **setting})
     ranking = rank(stage.model, setting.spec(), graph=stage.graph)
-    steps = position_steps(stage, setting, ranking, extra)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return build_table(stage, setting, ranking, pairs=stop.value)
+    pairs = finished(position_steps(stage, setting, ranking, extra))
+    return build_table(stage, setting, ranking, pairs=pairs)
 
 
 def share(cost, of):
