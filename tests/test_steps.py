@@ -8,6 +8,7 @@ import pytest
 
 import prunevis as pv
 from prunevis.evaluation.agreement import agreement_steps
+from prunevis.evaluation.latency import compare_latency_steps
 from prunevis.evaluation.oracle import oracle_steps
 from prunevis.evaluation.race import race_steps
 from prunevis.evaluation.sensitivity import sensitivity_steps
@@ -19,6 +20,7 @@ from prunevis.steps import finished, reported
 TWINS = {
     pv.agreement: agreement_steps,
     pv.collect_statistics: collect_steps,
+    pv.compare_latency: compare_latency_steps,
     pv.oracle: oracle_steps,
     pv.race: race_steps,
     pv.sensitivity: sensitivity_steps,
@@ -77,7 +79,8 @@ def test_closing_closes_what_is_inside():
 def test_twins_take_the_same(whole):
     """Same parameters, order, defaults and types, since the docstring is written once only."""
     ways = [inspect.signature(way).parameters for way in (whole, TWINS[whole])]
-    if whole is pv.collect_statistics:  # traces where no graph is given
-        ways = [{n: p for n, p in way.items() if n != "graph"} for way in ways]
+    # whole calls trace where no graph is given; a clock is for tests
+    own = {pv.collect_statistics: "graph", pv.compare_latency: "clock"}.get(whole)
+    ways = [{n: p for n, p in way.items() if n != own} for way in ways]
     first, second = (list(way.values()) for way in ways)
     assert first == second

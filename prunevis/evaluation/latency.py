@@ -32,6 +32,7 @@ from prunevis.graph.examples import Example
 from prunevis.graph.state import untouched
 from prunevis.pruning.plan import PruningPlan
 from prunevis.pruning.removal import remove
+from prunevis.steps import finished
 
 #: Batches and repeats unless told otherwise; fewer than 20 samples make poor quartiles.
 BATCHES, REPEATS = (1, 64), 30
@@ -160,7 +161,7 @@ def latency(
     ModelError
         If the network does not run on this input.
     """
-    return _last(
+    return finished(
         latency_steps(
             {"dense": model},
             example_input,
@@ -238,7 +239,7 @@ def compare_latency(
     SpecError, ModelError
         As `latency` and `remove`.
     """
-    return _last(
+    return finished(
         compare_latency_steps(
             model,
             plan,
@@ -314,10 +315,3 @@ def _sizes(batches: int | Sequence[int]) -> tuple[int, ...]:
     if not sizes:
         raise SpecError("`batches` is empty.", fix="Give at least one size, e.g. (1, 64).")
     return sizes
-
-
-def _last(steps: Generator[LatencyProgress, None, LatencyComparison]) -> LatencyComparison:
-    for progress in steps:
-        if progress.result is not None:
-            return progress.result
-    raise AssertionError("unreachable: the last report carries the result")
