@@ -33,6 +33,7 @@ from prunevis.evaluation.oracle import (
 )
 from prunevis.evaluation.pareto import pareto_front
 from prunevis.evaluation.positions import baseline_steps, blocks, coarse_to_fine
+from prunevis.evaluation.published import Published, published
 from prunevis.evaluation.race import RaceProgress, race, race_steps
 from prunevis.evaluation.race_records import Race, RacePoint, Racer, RaceRun
 from prunevis.evaluation.references import Reference
@@ -62,6 +63,7 @@ __all__ = [
     "OracleCost",
     "OracleProgress",
     "Pruned",
+    "Published",
     "Race",
     "RacePoint",
     "RaceProgress",
@@ -98,6 +100,7 @@ __all__ = [
     "oracle_steps",
     "pareto_front",
     "prune",
+    "published",
     "race",
     "race_steps",
     "report_card",

@@ -163,11 +163,12 @@ def experiment_of(found: Any, *, model: str = "", data: str = "") -> Experiment:
     Parameters
     ----------
     found
-        A `Tradeoff`, a `Race` or a `Pruned`; rows of a table (mappings by column); or several of
-        them. A row has "criterion", "sparsity" and "accuracy_after", and where they are known
-        "model", "data", "granularity", "scope", "schedule", "repair", "seed", "accuracy_before",
-        and either "compression_ratio" and "theoretical_speedup" or "base_params",
-        "nonzero_params", "base_macs" and "effective_macs".
+        A `Tradeoff`, a `Race` or a `Pruned`; rows of a table (mappings by column), such as those
+        of a sweep; or several of them. A row has "criterion", "sparsity" and "accuracy", and where
+        they are known "model", "data", "granularity", "scope", "schedule", "repair", "seed",
+        "accuracy_dense", and either "compression_ratio" and "theoretical_speedup" or
+        "params_dense", "nonzero_params", "macs_dense" and "effective_macs"; `ALIASES` lists other
+        names of these.
     model, data
         What the network and the data are called, where `found` does not say.
 
@@ -181,16 +182,10 @@ def experiment_of(found: Any, *, model: str = "", data: str = "") -> Experiment:
         raise _unknown(found)
     points: list[Point] = []
     rows: list[Mapping[str, Any]] = []
-    others = failed = 0
     for part in many:
         if isinstance(part, Mapping):
             rows.append(part)
-            point = _of_row(part, model, data)
-            failed += point is None
-            points += [] if point is None else [point]
-            continue
-        others += 1
-        if isinstance(part, Tradeoff):
+        elif isinstance(part, Tradeoff):
             points += _of_tradeoff(part, model, data)
         elif isinstance(part, Race):
             points += _of_race(part, model, data)
@@ -198,6 +193,10 @@ def experiment_of(found: Any, *, model: str = "", data: str = "") -> Experiment:
             points += _of_pruned(part, model, data)
         else:
             raise _unknown(part)
+    varied = [key for key in SETTINGS if len({str(row.get(key)) for row in rows}) > 1]
+    read = [_of_row(row, varied, model, data) for row in rows]
+    points += [point for point in read if point is not None]
+    failed = read.count(None)
     if not points:
         raise DataError(
             "No pruned network with an accuracy is in this experiment.",
@@ -214,7 +213,22 @@ def experiment_of(found: Any, *, model: str = "", data: str = "") -> Experiment:
 
 
 #: Columns of a table that say what code it came from.
-VERSIONS = ("prunevis", "torch", "python", "version", "torch_version", "prunevis_version")
+VERSIONS = ("prunevis", "torch")
+#: What is not worth a word: nothing mended, nothing trained.
+USUAL = ("none", "one-shot")
+#: By column, other names that it is found under.
+ALIASES = {
+    "accuracy": ("accuracy_after",),
+    "accuracy_dense": ("accuracy_before",),
+    "params_dense": ("base_params",),
+    "macs_dense": ("base_macs",),
+    "data": ("dataset",),
+}
+#: Settings that tell methods apart where a table holds several values of them.
+SETTINGS = (
+    *("of", "layers", "multiple_of", "min_units", "schedule_options", "epochs", "lr"),
+    *("batch_size", "momentum", "weight_decay", "lr_schedule"),
+)
 
 
 def _unknown(found: Any) -> DataError:
@@ -228,9 +242,8 @@ def _unknown(found: Any) -> DataError:
 def _method(spec: Mapping[str, Any]) -> str:
     """Return all that tells a method from another, what is usual left out."""
     parts = [str(spec.get("criterion", "")), spec.get("granularity"), spec.get("scope")]
-    usual = ("", "none", "one-shot", "one_shot", "oneshot")
     parts += [spec.get(key) for key in ("pattern", "repair", "schedule")]
-    return ", ".join(str(p) for p in parts if not _empty(p) and str(p) not in usual)
+    return ", ".join(str(p) for p in parts if not _empty(p) and str(p) not in USUAL)
 
 
 def _spec(spec: PruningSpec) -> dict[str, Any]:
@@ -293,28 +306,32 @@ def _of_pruned(found: Pruned, model: str, data: str) -> list[Point]:
     ]  # fmt: skip
 
 
-def _of_row(row: Mapping[str, Any], model: str, data: str) -> Point | None:
+def _of_row(row: Mapping[str, Any], varied: Iterable[str], model: str, data: str) -> Point | None:
     """Return the point of a row; None where it has no accuracy, as a run that failed."""
-    after = _number(row, "accuracy_after")
+    after = _number(row, "accuracy")
     if math.isnan(after):
         return None
+    epochs = _number(row, "epochs")
     schedule, seed = row.get("schedule"), _number(row, "seed")
-    compression = _ratio(row, "compression_ratio", "base_params", "nonzero_params")
+    compression = _ratio(row, "compression_ratio", "params_dense", "nonzero_params")
+    several = [f"{key} {row[key]}" for key in varied if not _empty(row.get(key))]
     asked = _number(row, "sparsity")
+    if math.isnan(asked):
+        asked = 1 - _number(row, "keep")
     if math.isnan(asked):
         asked = 0.0 if math.isnan(compression) else 1 - 1 / max(1.0, compression)
     return Point(
         model=str(row.get("model") or model),
-        data=str(row.get("data") or row.get("dataset") or data),
+        data=str(_value(row, "data") or data),
         criterion=str(row.get("criterion") or ""),
-        method=_method(row),
-        scheduled=not _empty(schedule) and str(schedule) not in ("none", "one-shot", "oneshot"),
+        method=", ".join([_method(row), *several]),
+        scheduled=epochs > 0 or (not _empty(schedule) and schedule not in USUAL),
         seed=None if math.isnan(seed) else int(seed),
         drawn=True,
         asked=asked,
         compression=compression,
-        speedup=_ratio(row, "theoretical_speedup", "base_macs", "effective_macs"),
-        before=_number(row, "accuracy_before"),
+        speedup=_ratio(row, "theoretical_speedup", "macs_dense", "effective_macs"),
+        before=_number(row, "accuracy_dense"),
         after=after,
     )
 
@@ -325,12 +342,18 @@ def _ratio(row: Mapping[str, Any], ratio: str, before: str, after: str) -> float
     return _number(row, before) / max(1.0, _number(row, after))
 
 
+def _value(row: Mapping[str, Any], key: str) -> Any:
+    """Return what a column holds, under whichever of its names."""
+    found = (row.get(name) for name in (key, *ALIASES.get(key, ())))
+    return next((value for value in found if not _empty(value)), None)
+
+
 def _number(row: Mapping[str, Any], key: str) -> float:
-    value = row.get(key)
+    value = _value(row, key)
     if _empty(value):
         return math.nan
     try:
-        return float(value)  # type: ignore[arg-type]
+        return float(value)
     except (TypeError, ValueError):
         raise DataError(
             "A column of numbers holds something else.", expected=f"`{key}`: a number", got=value

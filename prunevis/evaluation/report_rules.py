@@ -26,8 +26,8 @@ SMALL_MODELS = re.compile(r"lenet|alexnet|caffenet|mlp|tiny", re.IGNORECASE)
 MANY = re.compile(r"imagenet|cifar-?100|places|birds|flowers", re.IGNORECASE)
 #: By magnitude: of weights, or of all that makes a unit.
 MAGNITUDE = ("magnitude", "l1", "l2")
-#: Columns that say how pruned networks were trained, and on what.
-RECIPE, HARDWARE = ("epochs", "lr", "learning_rate", "steps"), ("device", "hardware", "cpu", "host")
+#: Columns that say how pruned networks were trained.
+RECIPE = ("epochs", "lr", "learning_rate")
 
 
 class Rule(NamedTuple):
@@ -86,8 +86,8 @@ def definitions(found: Experiment) -> Judged:
 
 
 _COSTS = (
-    "Give the columns compression_ratio and theoretical_speedup, or base_params, nonzero_params, "
-    "base_macs and effective_macs."
+    "Give the columns compression_ratio and theoretical_speedup, or params_dense, nonzero_params, "
+    "macs_dense and effective_macs."
 )
 
 
@@ -121,7 +121,7 @@ def control(found: Experiment) -> Judged:
     lacks = sum(not _known(point.before) for point in found.points)
     if not lacks:
         return "met", "The unpruned network was measured on the same data, and each change.", ""
-    how = "Measure the network before pruning and give it as the column accuracy_before."
+    how = "Measure the network before pruning and give it as the column accuracy_dense."
     return "not met", f"{_number(lacks, 'pruned network')} without its dense accuracy.", how
 
 

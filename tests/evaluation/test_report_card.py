@@ -151,6 +151,26 @@ def test_columns_as_text_and_ratios_from_counts():
     assert (point.seed, point.compression, point.speedup, point.after) == (1, 4.0, 3.0, 0.8)
 
 
+def test_a_row_of_a_sweep():
+    row_of_sweep = {
+        "model": "lenet5", "data": "fashion-mnist", "criterion": "l2", "granularity": "unit",
+        "scope": "layer", "sparsity": None, "keep": 0.25, "of": "macs", "schedule": "one-shot",
+        "repair": "none", "epochs": 3, "lr": 0.01, "seed": 2, "accuracy_dense": 0.9,
+        "accuracy_pruned": 0.5, "accuracy": 0.85, "params_dense": 100, "nonzero_params": 50,
+        "macs_dense": 80, "effective_macs": 20,
+    }  # fmt: skip
+    (point,) = experiment_of([row_of_sweep]).points
+    assert point.pair == ("lenet5", "fashion-mnist")
+    assert (point.method, point.scheduled, point.seed) == ("l2, unit, layer", True, 2)
+    assert (point.asked, point.compression, point.speedup) == (0.75, 2.0, 4.0)
+    assert (point.before, point.after) == (0.9, 0.85)  # what came out, not what pruning left
+    # what a table varies tells methods apart
+    other = {**row_of_sweep, "lr": 0.1}
+    assert [p.method for p in experiment_of([row_of_sweep, other]).points] == [
+        "l2, unit, layer, lr 0.01", "l2, unit, layer, lr 0.1",
+    ]  # fmt: skip
+
+
 def test_failed_rows_are_left_out():
     rows = [row(), row(accuracy_after=None), row(accuracy_after=""), row(accuracy_after=math.nan)]
     found = experiment_of(rows)
