@@ -75,6 +75,7 @@ _HOME = {
         "tradeoff",
     ),
     "training": ("FineTuneProgress", "fine_tune"),
+    "sweeps": ("Grid", "read_sweep", "sweep"),
     "app": ("Explorer", "explore"),
 }
 _MODULES = ("plots", "testing")
@@ -95,6 +96,7 @@ __all__ = [
     "Examples",
     "Explorer",
     "FineTuneProgress",
+    "Grid",
     "Latency",
     "LatencyComparison",
     "MetricEstimate",
@@ -147,10 +149,12 @@ __all__ = [
     "race",
     "rank",
     "read_masks",
+    "read_sweep",
     "remove",
     "repaired",
     "report_card",
     "sensitivity",
+    "sweep",
     "testing",
     "trace",
     "tradeoff",
@@ -219,6 +223,7 @@ if TYPE_CHECKING:
         repaired,
     )
     from prunevis.statistics import Statistics, collect_statistics
+    from prunevis.sweeps import Grid, read_sweep, sweep
     from prunevis.training import FineTuneProgress, fine_tune
     from prunevis.zoo import DATASETS, MODELS, load_data, load_model
 
