@@ -120,7 +120,7 @@ class Cell:
             self.criterion,
             self.granularity,
             self.scope,
-            0.5 if self.sparsity is None else self.sparsity,
+            self.sparsity,
             layers,
             self.seed,
             self.repair,
