@@ -73,6 +73,7 @@ _HOME = {
         "report_card",
         "sensitivity",
         "tradeoff",
+        "tradeoff_latency",
     ),
     "training": ("FineTuneProgress", "fine_tune"),
     "sweeps": ("Grid", "read_sweep", "sweep"),
@@ -158,6 +159,7 @@ __all__ = [
     "testing",
     "trace",
     "tradeoff",
+    "tradeoff_latency",
 ]
 
 if TYPE_CHECKING:
@@ -202,6 +204,7 @@ if TYPE_CHECKING:
         report_card,
         sensitivity,
         tradeoff,
+        tradeoff_latency,
     )
     from prunevis.graph import CostModel, ModelCost, ModelGraph, cost, explain_coupling, trace
     from prunevis.pruning import (

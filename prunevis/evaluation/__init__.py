@@ -18,6 +18,7 @@ from prunevis.evaluation.latency import (
     latency,
     latency_steps,
 )
+from prunevis.evaluation.latency_curve import tradeoff_latency
 from prunevis.evaluation.latency_records import Latency, LatencyComparison
 from prunevis.evaluation.metrics import MetricEstimate, estimate
 from prunevis.evaluation.oneshot import Pruned, prune
@@ -109,5 +110,6 @@ __all__ = [
     "storage_steps",
     "stored_bytes",
     "tradeoff",
+    "tradeoff_latency",
     "unit_criteria",
 ]

@@ -14,6 +14,8 @@ from prunevis.plots.agreement import agreement
 from prunevis.plots.bars import layer_costs
 from prunevis.plots.curves import sensitivity, tradeoff
 from prunevis.plots.histogram import weight_histogram
+from prunevis.plots.judged import tradeoff_judged
+from prunevis.plots.latency import latency
 from prunevis.plots.masks import mask_image
 from prunevis.plots.matrix import cluster_order, similarity_matrix
 from prunevis.plots.profile import unit_profile
@@ -27,6 +29,7 @@ __all__ = [
     "agreement",
     "alt",
     "cluster_order",
+    "latency",
     "layer_costs",
     "mask_image",
     "neuron_activity",
@@ -36,6 +39,7 @@ __all__ = [
     "sensitivity",
     "similarity_matrix",
     "tradeoff",
+    "tradeoff_judged",
     "unit_profile",
     "weight_histogram",
 ]

@@ -154,3 +154,23 @@ def race(result: Any) -> str:
     ranked = sorted(known, key=lambda label: -known[label])
     said = ", ".join(f"{label} {percent(known[label])}" for label in ranked)
     return f"{text}; with {percent(middle)} gone: {said}."
+
+
+def latency(result: Any) -> str:
+    """Describe `prunevis.plots.latency`."""
+    return (
+        "Nothing has been measured yet."
+        if not result.rows
+        else " ".join(["Bars of measured time.", *result.text.splitlines()])
+    )
+
+
+def tradeoff_judged(result: Any, *, x: str = "compression", published: Any = ()) -> str:
+    """Describe `prunevis.plots.tradeoff_judged`."""
+    from prunevis.evaluation.experiment import experiment_of
+
+    points = experiment_of(result).summaries()
+    methods = len({point.method for point in points})
+    noun, dots = ("" if n == 1 else "s" for n in (methods, len(points)))
+    text = f"Accuracy against {x} of {methods} method{noun} at {len(points)} point{dots}"
+    return f"{text}, before {len(published)} published results." if published else f"{text}."
