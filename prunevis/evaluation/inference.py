@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from prunevis.errors import DataError, ModelError, NonFiniteError
+from prunevis.graph.checks import on_meta
 
 #: A network, or any callable that gives logits (N, classes) for a batch of inputs.
 Classifier = nn.Module | Callable[[Tensor], Tensor]
@@ -199,6 +200,8 @@ class Predictor:
     def checked(self, output: Any, shape: Sequence[int]) -> Tensor:
         """Return the logits on the CPU if `output`, from inputs of `shape`, is fit for that."""
         count = shape[0]
+        if isinstance(output, Tensor) and output.is_meta:
+            raise on_meta("the model's output")
         if not isinstance(output, Tensor):
             raise ModelError(
                 "The model does not give one tensor of logits.",

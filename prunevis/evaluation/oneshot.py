@@ -17,6 +17,7 @@ from prunevis.graph import trace
 from prunevis.graph.cost import CostModel, ModelCost
 from prunevis.graph.products import Attention
 from prunevis.pruning import PruningPlan, PruningSpec, masked_tensors, rank, remove
+from prunevis.pruning.scoring import classes_stay
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +171,7 @@ def prune(
     checked = as_data(data)
     example = checked.test.inputs[:1] if example_input is None else example_input
     graph = trace(model, example, attention=attention)
+    classes_stay(graph, spec)
     before = evaluate(model, checked.test)
     ranking = rank(model, spec, graph=graph, statistics=statistics, data=checked)
     plan = ranking.plan()

@@ -23,6 +23,7 @@ from prunevis.evaluation.tradeoff import check_images
 from prunevis.evaluation.unit_losses import UnitLosses
 from prunevis.graph.layers import ChannelGroup, ModelGraph
 from prunevis.graph.trace import trace
+from prunevis.pruning.scoring import classes_leave
 from prunevis.steps import finished
 
 #: What a run of the smallest tail takes of a whole forward pass, at least: operators of small
@@ -126,6 +127,7 @@ def oracle_groups(
     NothingToPruneError
         If no group is left.
     """
+    layers = [layers] if isinstance(layers, str) else layers
     asked = None if layers is None else [str(name) for name in layers]
     for name in asked or ():
         if name not in graph.layers:
@@ -141,6 +143,8 @@ def oracle_groups(
         if group is not None and reason is None and group.size < 2:
             reason = "It has a single unit, and one always stays."
         if group is None or reason is not None:
+            if asked is not None and layer.is_output:
+                raise classes_leave(layer.name)
             if asked is not None:
                 raise SpecError(f"The units of `{layer.name}` cannot be pruned. {reason or ''}")
             if not layer.is_output:
@@ -313,7 +317,7 @@ def oracle(
     images
         Size of the random sample; None for all examples.
     layers
-        Names of layers whose groups are measured; None for all but the output layer.
+        Names of layers whose groups are measured, or one name; None for all but the output layer.
     seed
         Of the sample.
     graph

@@ -18,11 +18,12 @@ from prunevis.evaluation.estimate import AccuracyEstimate
 from prunevis.evaluation.exact import Evaluation, examples_of
 from prunevis.evaluation.positions import blocks, measure_plans, prepare_steps
 from prunevis.evaluation.tradeoff import check_images, check_sparsities
+from prunevis.graph.checks import check_graph
 from prunevis.graph.layers import ModelGraph
 from prunevis.graph.trace import trace
 from prunevis.pruning.cuts import Ranking
 from prunevis.pruning.ranking import rank
-from prunevis.pruning.scoring import collected
+from prunevis.pruning.scoring import classes_stay, collected
 from prunevis.pruning.spec import PruningSpec
 from prunevis.steps import finished, reported
 
@@ -131,7 +132,8 @@ def sensitivity_steps(
     positions = check_sparsities(sparsities)
     check_images(images)
     examples = examples_of(data)
-    graph = graph or trace(model, examples.inputs[:1])
+    graph = trace(model, examples.inputs[:1]) if graph is None else check_graph(graph)
+    classes_stay(graph, spec)
     statistics = collected(model, data, graph, criterion, statistics)
     # For its checks of the request as a whole: what it raises holds for every layer.
     rank(model, spec, graph=graph, statistics=statistics)

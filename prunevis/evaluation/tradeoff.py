@@ -14,10 +14,12 @@ from prunevis.evaluation.engine import Engine
 from prunevis.evaluation.estimate import AccuracyEstimate
 from prunevis.evaluation.exact import Evaluation, examples_of
 from prunevis.evaluation.positions import blocks, measure_plans, prepare_steps
+from prunevis.graph.checks import check_graph
 from prunevis.graph.cost import CostModel, ModelCost
 from prunevis.graph.layers import ModelGraph
 from prunevis.pruning.patterns import pattern_of
 from prunevis.pruning.ranking import rank
+from prunevis.pruning.scoring import classes_stay, traced
 from prunevis.pruning.spec import PruningSpec, check_of, check_sparsity
 from prunevis.pruning.targets import Shares
 from prunevis.steps import finished, reported
@@ -170,6 +172,8 @@ def tradeoff_steps(
     asked = _asked(sparsities, spec)
     check_images(images)
     examples = examples_of(data)
+    graph = traced(model, data) if graph is None else check_graph(graph)
+    classes_stay(graph, spec)
     ranking = rank(model, spec, graph=graph, statistics=statistics, data=data)
     shares = Shares(ranking, of)
     if of == "sparsity":

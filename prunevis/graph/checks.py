@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize, prune
 
-from prunevis.errors import ModelError, NonFiniteError
+from prunevis.errors import ModelError, NonFiniteError, SpecError
+from prunevis.graph.layers import ModelGraph
 
 #: Old-style hooks that recompute a weight in every forward: class name -> how to end it.
 _WEIGHT_HOOKS = {
@@ -86,6 +87,34 @@ def _check_module(name: str, module: nn.Module) -> None:
                 f"The tensor `{key}` of {where} is quantised.",
                 fix="Prune the float network, then quantise it.",
             )
+
+
+def check_weights(model: nn.Module) -> None:
+    """Raise `ModelError` if a parameter or buffer lies on the meta device, without numbers."""
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_meta:
+            raise on_meta(name)
+
+
+def on_meta(where: str) -> ModelError:
+    """Return what to say of a network without numbers."""
+    return ModelError(
+        "The model is on the meta device: its weights have shapes and no numbers.",
+        where=where,
+        fix="Load it on a real device: model.to_empty(device='cpu'), then load_state_dict(...).",
+    )
+
+
+def check_graph(graph: object) -> ModelGraph:
+    """Return `graph` if it is one; else raise `SpecError`."""
+    if not isinstance(graph, ModelGraph):
+        raise SpecError(
+            "This is no traced network.",
+            expected="a ModelGraph",
+            got=type(graph).__name__,
+            fix="Pass prunevis.trace(model, example_input).",
+        )
+    return graph
 
 
 def check_finite(model: nn.Module) -> None:

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from prunevis.errors import SpecError
+from prunevis.graph.checks import check_graph
 from prunevis.graph.layers import ModelGraph
 
 if TYPE_CHECKING:
@@ -136,7 +138,7 @@ class CostModel:
     """
 
     def __init__(self, graph: ModelGraph, zeros: Mapping[str, int] | None = None) -> None:
-        self.graph = graph
+        self.graph = check_graph(graph)
         self.zeros = dict(zeros or {})
         self.base_bytes = sum(t.numel * t.itemsize for t in graph.tensors.values())
         self.base_params = sum(t.numel for t in graph.tensors.values() if t.is_parameter)
@@ -264,5 +266,17 @@ def cost(graph: ModelGraph, plan: PruningPlan | None = None) -> ModelCost:
         From `prunevis.trace`.
     plan
         From `Ranking.plan`; None for the dense network.
+
+    Raises
+    ------
+    SpecError
+        If `graph` is no traced network, or `plan` no plan.
     """
+    if plan is not None and not hasattr(plan, "removed"):
+        raise SpecError(
+            "This is no plan.",
+            expected="a PruningPlan, or None for the whole network",
+            got=type(plan).__name__,
+            fix="Pass rank(model, spec, graph=graph).plan(0.5).",
+        )
     return CostModel(graph).cost(plan)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from prunevis.errors import SpecError
+from prunevis.graph.checks import check_graph
 from prunevis.graph.layers import ChannelGroup, ModelGraph
 from prunevis.graph.values import listed
 
@@ -45,7 +46,7 @@ def explain_coupling(graph: ModelGraph, layer: str) -> str:
     Raises
     ------
     SpecError
-        If the graph has no such layer.
+        If the graph has no such layer, or is none.
 
     Examples
     --------
@@ -54,7 +55,8 @@ def explain_coupling(graph: ModelGraph, layer: str) -> str:
     `layer1`. Each that leaves takes along what `layer1.0.conv1`, `layer1.1.conv1` and 2 more read
     of it.
     """
-    if layer not in graph.layers:
+    check_graph(graph)
+    if not isinstance(layer, str) or layer not in graph.layers:
         near = get_close_matches(str(layer), graph.layers, n=1)
         raise SpecError(
             f"There is no layer called {str(layer)[:80]!r}.",

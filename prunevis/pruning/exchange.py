@@ -24,9 +24,10 @@ from torch import Tensor, nn
 from torch.nn.utils import prune as torch_prune
 
 from prunevis.errors import ModelError, SpecError
+from prunevis.graph.checks import check_graph
 from prunevis.graph.layers import ModelGraph
 from prunevis.pruning.masking import check_shapes, tensor_masks
-from prunevis.pruning.plan import PruningPlan
+from prunevis.pruning.plan import PruningPlan, check_plan
 from prunevis.pruning.spec import PruningSpec
 
 
@@ -109,6 +110,7 @@ def attach_masks(model: nn.Module, plan: PruningPlan) -> nn.Module:
     ModelError
         If the plan was made for another network, or the model cannot be copied.
     """
+    check_plan(plan)
     made = _copied(model)
     for name, mask in tensor_masks(plan).items():
         path, _, key = name.rpartition(".")
@@ -149,6 +151,13 @@ def plan_from_masks(graph: ModelGraph, masks: Mapping[str, Any]) -> PruningPlan:
     SpecError
         If a layer is unknown, or a mask is no mask or has another shape than the weight.
     """
+    check_graph(graph)
+    if not isinstance(masks, Mapping):
+        raise SpecError(
+            "Masks are given by the names of layers.",
+            expected="a mapping from names to masks, as from read_masks(model)",
+            got=type(masks).__name__,
+        )
     ranks: dict[str, Tensor] = {}
     for name, mask in masks.items():
         if name not in graph.layers:
@@ -189,6 +198,7 @@ def plain_state(state: Mapping[str, Any]) -> dict[str, Any]:
     ModelError
         If a tensor and its mask differ in shape.
     """
+    _check_state(state)
     plain: dict[str, Any] = {}
     for key, value in state.items():
         name = key.removesuffix("_orig")
@@ -223,6 +233,7 @@ def masked_state(state: Mapping[str, Any], plan: PruningPlan) -> dict[str, Any]:
     ModelError
         If the plan was made for another network.
     """
+    _check_state(state)
     masks = tensor_masks(plan)
     check_shapes(plan, masks, state)
     found: dict[str, Any] = {}
@@ -236,6 +247,16 @@ def masked_state(state: Mapping[str, Any], plan: PruningPlan) -> dict[str, Any]:
             found[f"{name}_orig"] = value
             found[f"{name}_mask"] = mask.to(value)
     return found
+
+
+def _check_state(state: object) -> None:
+    if not isinstance(state, Mapping):
+        raise ModelError(
+            "This is no state dict.",
+            expected="a mapping from names to tensors",
+            got=type(state).__name__,
+            fix="Pass model.state_dict().",
+        )
 
 
 def _masked(model: nn.Module) -> list[tuple[str, nn.Module, str]]:

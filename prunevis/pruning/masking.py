@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from prunevis.errors import ModelError
-from prunevis.pruning.plan import PruningPlan
+from prunevis.graph.checks import check_weights
+from prunevis.pruning.plan import PruningPlan, check_plan
 from prunevis.pruning.removal import remove
 from prunevis.pruning.repairs.mending import repaired
 
@@ -28,7 +29,7 @@ def tensor_masks(plan: PruningPlan) -> dict[str, Tensor]:
     scales and shifts of the units that go, and the weights that read them; running statistics are
     left alone, since a zero variance would be no better than any other.
     """
-    if plan.granularity == "weight":
+    if check_plan(plan).granularity == "weight":
         return {
             plan.graph.layers[name].weight: mask
             for name, mask in plan.masks.items()
@@ -61,8 +62,16 @@ def masked_tensors(model: nn.Module, plan: PruningPlan) -> dict[str, Tensor]:
     Raises
     ------
     ModelError
-        If the plan was made for another network.
+        If the plan was made for another network, or `model` is none.
+    SpecError
+        If `plan` is none.
     """
+    check_plan(plan)
+    if not isinstance(model, nn.Module):
+        raise ModelError(
+            "The model is not a torch.nn.Module.", expected="a network", got=type(model).__name__
+        )
+    check_weights(model)
     found = _tensors(model, plan)
     mended = repaired(model, plan).tensors
     masks = tensor_masks(plan)

@@ -9,12 +9,25 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from prunevis.errors import SpecError
 from prunevis.graph.layers import ModelGraph
 from prunevis.pruning.spec import PruningSpec
 
 if TYPE_CHECKING:
     from prunevis.pruning.cuts import Ranking
     from prunevis.pruning.repairs import Mending
+
+
+def check_plan(plan: object) -> PruningPlan:
+    """Return `plan` if it is one; else raise `SpecError`."""
+    if not isinstance(plan, PruningPlan):
+        raise SpecError(
+            "This is no plan.",
+            expected="a PruningPlan",
+            got=type(plan).__name__,
+            fix="Pass rank(model, spec, graph=graph).plan(0.5), or prune(...).plan.",
+        )
+    return plan
 
 
 @dataclass(frozen=True, eq=False)

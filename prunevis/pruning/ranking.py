@@ -21,6 +21,7 @@ from prunevis.pruning.pieces import Pieces, pieces_of_units, pieces_of_weights
 from prunevis.pruning.repairs.mending import Mending, mending_of
 from prunevis.pruning.scoring import (
     check_collected,
+    check_owner,
     collected,
     is_foreign,
     score_units,
@@ -30,6 +31,7 @@ from prunevis.pruning.scoring import (
     weight_layers,
 )
 from prunevis.pruning.spec import PruningSpec
+from prunevis.statistics.records import COLLECTABLE
 from prunevis.steps import finished
 
 
@@ -67,6 +69,13 @@ def rank(
         A weight or a score is NaN or infinite.
     """
     spec = PruningSpec() if spec is None else spec
+    if not isinstance(spec, PruningSpec):
+        raise SpecError(
+            "This is no request.",
+            expected="a PruningSpec",
+            got=repr(spec)[:80],
+            fix='Pass PruningSpec.make("magnitude", "weight").',
+        )
     if graph is None:
         graph = traced(model, data)
     _criterion(spec)
@@ -131,6 +140,8 @@ def rank_steps(
     """
     criterion = _criterion(spec)
     check_collected(criterion, statistics)
+    if COLLECTABLE & criterion.needs:
+        check_owner(model, statistics)
     tensors = tensors_of(model, graph)
     if is_foreign(criterion):
         # the person's network stays what it was whatever another's criterion does to its weights
@@ -186,7 +197,11 @@ def rank_steps(
         raise NothingToPruneError(
             "Nothing in this network can be pruned in the way that was asked.",
             got=reasons or "no convolution or linear layer besides the output layer",
-            fix="Choose other layers, the other granularity, or name the output layer in `layers`.",
+            # with units of the output layer classes would leave
+            fix="Choose other layers, or the other granularity."
+            if spec.granularity == "unit"
+            else "Choose other layers, the other granularity, or name the output layer in "
+            "`layers`.",
         )
     orders = []
     for names in _pools(graph, spec, list(keys)):

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from prunevis.errors import ModelError, SpecError
-from prunevis.graph.checks import check_model
+from prunevis.graph.checks import check_model, check_weights
 from prunevis.graph.coupling import is_only_output
 from prunevis.graph.layers import ModelGraph
 from prunevis.graph.shrinking import positions_kept, selected, shrunk
+from prunevis.pruning.plan import check_plan
 from prunevis.pruning.repairs.mending import repaired
 from prunevis.pruning.trial import check_evaluation, check_training, masked_output
 
@@ -39,13 +40,16 @@ def remove(model: nn.Module, plan: PruningPlan, *, check: bool = True) -> nn.Mod
     ModelError
         As `remove_units`.
     """
-    if plan.granularity != "unit":
+    if check_plan(plan).granularity != "unit":
         raise SpecError(
             "Single weights cannot be removed, only masked.",
             expected='a plan of granularity "unit"',
             got=f'granularity "{plan.granularity}"',
             fix="Use prunevis.masked(model, plan), or rank with granularity='unit'.",
         )
+    check_model(model)
+    check_weights(model)
+    _check_same(model, plan.graph)
     mended = repaired(model, plan).tensors
     # a plan touches the output layer only if its spec asked for it by name
     return remove_units(

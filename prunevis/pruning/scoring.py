@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from prunevis.criteria import CRITERIA, Criterion, ScoreContext
 from prunevis.criteria.checking import checked_scores
 from prunevis.errors import ModelError, PrunevisError, SpecError
+from prunevis.graph.checks import check_graph, check_weights
+from prunevis.graph.identity import fingerprint
 from prunevis.graph.layers import LayerInfo, ModelGraph
 from prunevis.pruning.patterns import pattern_of
 from prunevis.pruning.pieces import patterned
@@ -54,8 +56,15 @@ def collected(
     DataError
         If the criterion needs labels, and the data are inputs alone.
     """
-    from prunevis.statistics import COLLECTABLE, collect_statistics, collection
+    from prunevis.statistics import COLLECTABLE, Statistics, collect_statistics, collection
 
+    if statistics is not None and not isinstance(statistics, Statistics):
+        raise SpecError(
+            "These are no statistics.",
+            expected="Statistics",
+            got=type(statistics).__name__,
+            fix="Pass statistics=collect_statistics(model, data).",
+        )
     needs = frozenset(CRITERIA[criterion].needs)
     lacking = needs & COLLECTABLE if statistics is None else statistics.missing(needs)
     if not lacking:
@@ -110,8 +119,44 @@ def check_collected(criterion: Criterion, statistics: Any) -> None:
     )
 
 
+def check_owner(model: nn.Module, statistics: Any) -> None:
+    """Raise SpecError if `statistics` were collected from another network than `model`."""
+    known = "" if statistics is None else statistics.network
+    if known and known != fingerprint(model):
+        raise SpecError(
+            "These statistics belong to another network, or its weights have changed since.",
+            got=repr(statistics),
+            fix="Collect them anew: statistics=collect_statistics(model, data).",
+        )
+
+
+def classes_stay(graph: ModelGraph, spec: PruningSpec) -> None:
+    """Raise SpecError if a request takes units of the output layer, where accuracy is measured."""
+    for name in spec.layer_names or () if spec.granularity == "unit" else ():
+        layer = graph.layers.get(name)
+        if layer is not None and layer.is_output:
+            raise classes_leave(name)
+
+
+def classes_leave(layer: str) -> SpecError:
+    """Return what to say where the units of the output layer are asked for."""
+    return SpecError(
+        f"The units of `{layer}` are the network's outputs, one a class: with units classes would "
+        "leave, and the labels of the data would fit no more.",
+        where=layer,
+        fix='Leave it out of `layers`, or prune its weights (granularity="weight"). To drop '
+        "classes on purpose, call remove(model, rank(...).plan(...)) and drop them from the data.",
+    )
+
+
 def tensors_of(model: nn.Module, graph: ModelGraph) -> dict[str, Tensor]:
     """Return the tensors of `graph` from `model`, detached; ModelError if they do not fit."""
+    check_graph(graph)
+    if not isinstance(model, nn.Module):
+        raise ModelError(
+            "The model is not a torch.nn.Module.", expected="a network", got=type(model).__name__
+        )
+    check_weights(model)
     found = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     tensors: dict[str, Tensor] = {}
     for name, info in graph.tensors.items():

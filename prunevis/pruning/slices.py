@@ -65,6 +65,7 @@ def plan_of_slices(
         If a layer is unknown, has no such dimension, or `amount` is more than is left.
     """
     tensors = tensors_of(model, graph)
+    layers = [layers] if isinstance(layers, str) else layers
     names = [n for n, layer in graph.layers.items() if not layer.is_output]
     found: dict[str, Any] = {}
     before = plan_from_masks(graph, masks or {}).masks

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 
 from prunevis.data import as_data
 from prunevis.errors import DataError, SpecError
+from prunevis.graph.checks import check_graph, check_weights
+from prunevis.graph.identity import fingerprint
 from prunevis.graph.layers import ModelGraph
 from prunevis.graph.observe import Observed, observe_all, unreadable
 from prunevis.graph.trace import trace
@@ -155,9 +158,12 @@ def collect_steps(
         ("num_top", num_top),
         ("gradient_examples", gradient_examples),
     ):
-        if value < 1:
-            raise SpecError(f"`{name}` must be at least 1.", got=value)
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+            raise SpecError(f"`{name}` must be at least 1, a whole number.", got=repr(value)[:80])
     source = _calibration(data)
+    check_graph(graph)
+    check_weights(model)
+    network = fingerprint(model)
     generator = torch.Generator().manual_seed(seed)
     # A random order, not only a random subset: the first batch sets the scale of "near zero".
     count = len(source.inputs)
@@ -222,6 +228,7 @@ def collect_steps(
         labels=classes,
         source=source.inputs,
         collected=frozenset(name for name, wanted in asked.items() if wanted),
+        network=network,
     )
     yield StatisticsProgress(end, end, outcome)
     return outcome

@@ -136,6 +136,9 @@ class Statistics:
         The inputs of the split, of which `indices` are rows; a reference, not a copy.
     collected
         What was asked for, any of `COLLECTABLE`.
+    network
+        A mark of the weights that they were collected from (`prunevis.graph.identity`); "" where
+        that is not known.
     """
 
     activations: Mapping[str, ActivationStatistics]
@@ -149,6 +152,7 @@ class Statistics:
     labels: Tensor | None = field(default=None, repr=False)
     source: Tensor | None = field(default=None, repr=False)
     collected: frozenset[str] = frozenset({"activations", "correlation"})
+    network: str = field(default="", repr=False)
 
     def __repr__(self) -> str:
         dead = sum(int(found.dead.sum()) for found in self.activations.values())
@@ -252,8 +256,13 @@ class Statistics:
         Raises
         ------
         SpecError
-            If they are of different examples.
+            If they are of different examples, or of different networks.
         """
+        if self.network and other.network and self.network != other.network:
+            raise SpecError(
+                "These statistics are of different networks.",
+                fix="Collect both from the same network, and with the same weights.",
+            )
         if self.split != other.split or not torch.equal(self.indices, other.indices):
             raise SpecError(
                 "These statistics are of different examples.",

@@ -19,7 +19,7 @@ from prunevis.data import Data, Examples, as_data
 from prunevis.errors import DataError, ModelError, SpecError
 from prunevis.evaluation.exact import Evaluation, evaluate
 from prunevis.pruning.masking import tensor_masks
-from prunevis.pruning.plan import PruningPlan
+from prunevis.pruning.plan import PruningPlan, check_plan
 from prunevis.pruning.removal import remove
 from prunevis.pruning.repairs.mending import repaired
 from prunevis.training.loop import TrainingRun
@@ -40,7 +40,7 @@ def trainable_copy(
     ModelError
         If the model cannot be copied, or the plan was made for another network.
     """
-    if plan is not None and plan.granularity == "unit" and plan.num_removed:
+    if plan is not None and check_plan(plan).granularity == "unit" and plan.num_removed:
         return remove(model, plan), {}
     try:
         module = copy.deepcopy(model)

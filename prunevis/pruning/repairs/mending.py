@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from prunevis.data import as_data
 from prunevis.errors import SpecError
 from prunevis.graph.layers import ModelGraph
+from prunevis.pruning.plan import check_plan
 from prunevis.pruning.repairs.base import REPAIRS, RepairContext, Repaired
-from prunevis.pruning.scoring import tensors_of
+from prunevis.pruning.scoring import check_owner, tensors_of
 from prunevis.statistics import collect_statistics
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ def mending_of(
             inputs=True,
             moments="moments" in needs,
         )
+    elif {"inputs", "moments"} & needs:
+        check_owner(model, statistics)
     inputs = None
     if "examples" in needs and data is not None:
         inputs = calibration_inputs(data, statistics)
@@ -136,7 +139,7 @@ def repaired(model: nn.Module, plan: PruningPlan) -> Repaired:
     ModelError
         If the plan was made for another network.
     """
-    name = plan.spec.repair
+    name = check_plan(plan).spec.repair
     if name == "none" or not plan.num_removed:
         return Repaired({})
     mending = plan.mending
