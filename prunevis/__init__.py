@@ -77,6 +77,16 @@ _HOME = {
     ),
     "training": ("FineTuneProgress", "fine_tune"),
     "sweeps": ("Grid", "read_sweep", "sweep"),
+    "training": (
+        "SCHEDULES",
+        "FineTuneProgress",
+        "FineTuneSettings",
+        "Schedule",
+        "Scheduled",
+        "fine_tune",
+        "make_schedule",
+        "run_schedule",
+    ),
     "app": ("Explorer", "explore"),
 }
 _MODULES = ("plots", "testing")
@@ -87,6 +97,7 @@ __all__ = [
     "DATASETS",
     "MODELS",
     "REPAIRS",
+    "SCHEDULES",
     "AccuracyEstimate",
     "Agreement",
     "CostModel",
@@ -98,6 +109,7 @@ __all__ = [
     "Explorer",
     "FineTuneProgress",
     "Grid",
+    "FineTuneSettings",
     "Latency",
     "LatencyComparison",
     "MetricEstimate",
@@ -116,6 +128,8 @@ __all__ = [
     "Reference",
     "Repair",
     "ReportCard",
+    "Schedule",
+    "Scheduled",
     "SpecError",
     "Statistics",
     "TraceError",
@@ -136,6 +150,7 @@ __all__ = [
     "load_data",
     "load_model",
     "made_permanent",
+    "make_schedule",
     "masked",
     "masked_state",
     "oracle",
@@ -154,6 +169,7 @@ __all__ = [
     "remove",
     "repaired",
     "report_card",
+    "run_schedule",
     "sensitivity",
     "sweep",
     "testing",
@@ -228,6 +244,16 @@ if TYPE_CHECKING:
     from prunevis.statistics import Statistics, collect_statistics
     from prunevis.sweeps import Grid, read_sweep, sweep
     from prunevis.training import FineTuneProgress, fine_tune
+    from prunevis.training import (
+        SCHEDULES,
+        FineTuneProgress,
+        FineTuneSettings,
+        Schedule,
+        Scheduled,
+        fine_tune,
+        make_schedule,
+        run_schedule,
+    )
     from prunevis.zoo import DATASETS, MODELS, load_data, load_model
 
 

@@ -18,6 +18,9 @@ from torch import Tensor
 from prunevis.graph.layers import ChannelGroup, ModelGraph
 from prunevis.pruning.patterns import Pattern, block_scores, blocks_of, highest_of_each
 
+#: Score of units that are gone already: below all others, and still a number when doubled.
+LOWEST = -1e38
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Pieces:
@@ -43,6 +46,13 @@ class Pieces:
         if self.of is None:
             return torch.ones(len(self.scores), dtype=torch.int64)
         return torch.bincount(self.of.flatten(), minlength=len(self.scores))
+
+    def below(self, score: float) -> int:
+        """Return how many weights or units may go whose piece scores lower than `score`."""
+        low = self.scores < score
+        if self.stays is not None:
+            low &= ~self.stays
+        return int(self.sizes[low].sum())
 
 
 def pieces_of_weights(scores: Tensor, weight: Tensor, pattern: Pattern | None) -> Pieces:
@@ -114,6 +124,24 @@ def pieces_of_units(
             f", and at least {least}." if least > 1 else "."
         )
     return f"It has {group.size} units, and at least {least} of each layer stay."
+
+
+def gone_units(graph: ModelGraph, group: ChannelGroup, tensors: Mapping[str, Tensor]) -> Tensor:
+    """Return bool, shape (units,): those of which all that leaves with them is zero already.
+
+    That is their rows, biases, scales and shifts, and what the next layers read them with.
+    """
+    found = torch.ones(group.size, dtype=torch.bool)
+    for member in group.members:
+        if member.role == "statistic":
+            continue
+        tensor = tensors[member.tensor]
+        others = [axis for axis in range(tensor.ndim) if axis != member.axis]
+        alive = (tensor != 0).any(dim=others) if others else tensor != 0
+        units = member.units.to("cpu")
+        inside = units >= 0
+        found[units[inside & alive.cpu()]] = False
+    return found
 
 
 def _staying(graph: ModelGraph, group: ChannelGroup, scores: Tensor, least: int) -> Tensor:

@@ -17,7 +17,13 @@ from prunevis.graph.layers import ModelGraph
 from prunevis.pruning.cuts import Ranking, Rescored
 from prunevis.pruning.order import order_steps, sortable, unsorted
 from prunevis.pruning.patterns import pattern_of
-from prunevis.pruning.pieces import Pieces, pieces_of_units, pieces_of_weights
+from prunevis.pruning.pieces import (
+    LOWEST,
+    Pieces,
+    gone_units,
+    pieces_of_units,
+    pieces_of_weights,
+)
 from prunevis.pruning.repairs.mending import Mending, mending_of
 from prunevis.pruning.scoring import (
     check_collected,
@@ -165,13 +171,15 @@ def rank_steps(
         found, skipped = yield from score_units(criterion, context, spec)
         importance = {}
         for name, scores in found.items():
-            pieces = pieces_of_units(
-                graph, graph.groups[name], scores, spec.min_units, spec.multiple_of
-            )
+            group = graph.groups[name]
+            gone = gone_units(graph, group, tensors)
+            ordered = scores.masked_fill(gone, LOWEST) if bool(gone.any()) else scores
+            pieces = pieces_of_units(graph, group, ordered, spec.min_units, spec.multiple_of)
             if isinstance(pieces, str):
                 skipped[name] = pieces
                 continue
-            importance[name], parts[name], already[name] = scores, pieces, 0
+            importance[name], parts[name] = scores, pieces
+            already[name] = pieces.below(LOWEST / 2)
             _take(name, pieces.scores, scores, keys, exact, shapes)
     else:
         layers, skipped = weight_layers(criterion, graph, spec)

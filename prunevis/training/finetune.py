@@ -24,7 +24,8 @@ from prunevis.pruning.removal import remove
 from prunevis.pruning.repairs.mending import repaired
 from prunevis.training.loop import TrainingRun
 from prunevis.training.modes import MaskHolder
-from prunevis.training.records import FineTuned, FineTuneProgress, FineTuneSettings
+from prunevis.training.records import FineTuned, FineTuneProgress
+from prunevis.training.settings import FineTuneSettings
 
 
 def trainable_copy(
@@ -67,6 +68,7 @@ def fine_tune_steps(
     data: Any,
     *,
     masks: Mapping[str, Tensor] | None = None,
+    teacher: nn.Module | None = None,
     settings: FineTuneSettings | None = None,
     **options: Any,
 ) -> Generator[FineTuneProgress, None, Evaluation]:
@@ -82,6 +84,9 @@ def fine_tune_steps(
         `Data` with training and test examples.
     masks
         From `trainable_copy`: what stays zero.
+    teacher
+        The network as it came, in evaluation mode; needed for `distil`, and where `optimizer` is an
+        object that holds its parameters.
     settings
         How; None for the defaults.
     **options
@@ -92,15 +97,62 @@ def fine_tune_steps(
     DataError, ModelError, NonFiniteError, SpecError
         As `fine_tune`.
     """
+    settings = settings_of(settings, options)
+    return training_run(model, data, masks=masks, teacher=teacher, settings=settings).steps()
+
+
+def training_run(
+    model: nn.Module,
+    data: Any,
+    *,
+    masks: Mapping[str, Tensor] | None = None,
+    teacher: nn.Module | None = None,
+    settings: FineTuneSettings | None = None,
+) -> TrainingRun:
+    """Return what `fine_tune_steps` runs, to be stopped and resumed: parameters as there.
+
+    Examples
+    --------
+    >>> run = training_run(model, data)
+    >>> for progress in run.steps():
+    ...     if progress.step > 100:
+    ...         saved = run.checkpoint()
+    ...         break
+    >>> again = training_run(model, data)
+    >>> again.resume(saved)
+    """
+    settings = settings_of(settings, {})
+    if settings.distil and teacher is None:
+        raise SpecError(
+            "There is no network to learn from.",
+            got=f"distil={settings.distil:g}",
+            fix="Pass teacher=, the network as it was before pruning.",
+        )
+    return TrainingRun(model, train_and_test(data), masks or {}, settings, teacher=teacher)
+
+
+def settings_of(settings: FineTuneSettings | None, options: Mapping[str, Any]) -> FineTuneSettings:
+    """Return `settings` (None: the defaults) with single fields replaced.
+
+    Raises
+    ------
+    SpecError
+        If there is no such field, or a value is outside of its range.
+    """
+    if settings is not None and not isinstance(settings, FineTuneSettings):
+        raise SpecError(
+            "Settings are a FineTuneSettings.",
+            got=type(settings).__name__,
+            fix="Pass its fields by name: epochs=3, lr=0.01.",
+        )
     try:
-        settings = replace(settings or FineTuneSettings(), **options)
+        return replace(settings or FineTuneSettings(), **options)
     except TypeError as error:
         raise SpecError(
             "There is no such setting.",
             expected=", ".join(FineTuneSettings.__dataclass_fields__),
             got=", ".join(options),
         ) from error
-    return TrainingRun(model, _train_and_test(data), masks or {}, settings).steps()
 
 
 def fine_tune(
@@ -123,7 +175,8 @@ def fine_tune(
         What goes. Single weights are held at exactly zero, after every step; units are taken out
         first. None: nothing is pruned (the control that a pruned network is to be compared with).
     settings, **options
-        A `FineTuneSettings`, or its fields: ``epochs=3, lr=0.01, batch_size=128, seed=0``.
+        A `FineTuneSettings`, or its fields: ``epochs=3, lr=0.01, batch_size=128, seed=0``. With
+        ``distil`` the model as it came is the teacher.
 
     Raises
     ------
@@ -136,16 +189,18 @@ def fine_tune(
     SpecError
         If a setting is outside of its range.
     """
+    settings = settings_of(settings, options)
     module, masks = trainable_copy(model, plan)
-    steps = fine_tune_steps(module, data, masks=masks, settings=settings, **options)
-    before = evaluate(module, _train_and_test(data)[1])
+    steps = training_run(module, data, masks=masks, teacher=model, settings=settings).steps()
+    before = evaluate(module, train_and_test(data)[1])
     history = [report for report in steps if report.measured]
     after = history[-1].evaluation
     assert after is not None, "the last report carries the evaluation"
     return FineTuned(module, tuple(history), before, after, masks)
 
 
-def _train_and_test(data: Any) -> tuple[Examples, Examples]:
+def train_and_test(data: Any) -> tuple[Examples, Examples]:
+    """Return training and test examples, checked; DataError if there are none to train on."""
     trusted = isinstance(data, Data) and all(
         isinstance(part, Examples) and part.count for part in (data.train, data.test)
     )

@@ -4,27 +4,50 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Mapping
-from dataclasses import replace
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from prunevis.data import Examples
-from prunevis.errors import ModelError, NonFiniteError, PrunevisError
+from prunevis.errors import ModelError, NonFiniteError, PrunevisError, SpecError
 from prunevis.evaluation.exact import Evaluation, evaluate_steps
 from prunevis.evaluation.inference import device_of
 from prunevis.training.modes import MaskHolder, RandomStream, fixed_statistics, training_mode
-from prunevis.training.records import FineTuneProgress, FineTuneSettings
-from prunevis.training.sgd import Sgd
+from prunevis.training.objectives import NoiseOutputs, Objective, ScalePenalty
+from prunevis.training.optimizers import make_optimizer
+from prunevis.training.records import FineTuneProgress
+from prunevis.training.schedules.timeline import Phase
+from prunevis.training.settings import FineTuneSettings
 
 #: Seconds of work between two progress reports.
 STEP_SECONDS = 0.04
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Checkpoint:
+    """All that a training goes on from, as if it had never stopped; see `TrainingRun.checkpoint`.
+
+    Attributes
+    ----------
+    step
+        Optimiser steps done.
+    tensors
+        The model's state dict, copied.
+    rest
+        Moments of the optimiser, random states, the order of examples.
+    """
+
+    step: int
+    tensors: Mapping[str, Tensor] = field(repr=False)
+    rest: Mapping[str, Any] = field(repr=False)
+
+
 class TrainingRun:
-    """One fine-tuning, from the first step to the last; `model` is trained in place.
+    """One training, from the first step to the last; `model` is trained in place.
 
     Parameters
     ----------
@@ -36,11 +59,20 @@ class TrainingRun:
         By dotted tensor name, what stays (True); the rest is held at zero.
     settings
         How.
+    phases
+        How the learning rate goes over the steps; None: one phase of `settings.epochs`.
+    teacher
+        The network as it came, for `settings.distil`; also what an optimiser object belongs to.
+    noise
+        Noise outputs, trained in phases that ask for them.
 
     Raises
     ------
     ModelError
-        If all parameters are frozen, or a mask does not fit.
+        If all parameters are frozen, a mask does not fit, or a phase has a penalty of scales and
+        the model no BatchNorm.
+    SpecError
+        If the optimiser does not fit, or mixed precision is asked for without a GPU.
     """
 
     def __init__(
@@ -49,81 +81,187 @@ class TrainingRun:
         data: tuple[Examples, Examples],
         masks: Mapping[str, Tensor],
         settings: FineTuneSettings,
+        *,
+        phases: Sequence[Phase] | None = None,
+        teacher: nn.Module | None = None,
+        noise: NoiseOutputs | None = None,
     ) -> None:
         self.model, self.settings = model, settings
-        self.train, self.test = data
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
-        if not self.parameters:
+        train, self.test = data
+        named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        if not named:
             raise ModelError(
                 "All parameters are frozen, so nothing can be trained.",
                 fix="Call model.requires_grad_(True), or on the layers that may change.",
             )
-        self.sgd = Sgd(self.parameters, settings.momentum, settings.weight_decay)
-        self.device = device_of(model) or self.train.inputs.device
+        self.device = device_of(model) or train.inputs.device
+        if settings.mixed_precision and self.device.type != "cuda":
+            raise SpecError(
+                "Mixed precision is for a model on a GPU.",
+                got=f"a model on {self.device}",
+                fix="Leave mixed_precision=False.",
+            )
+        self.train, self.held_out = _held_out(train, settings)
+        self.per_epoch = -(-self.train.count // settings.batch_size)
+        if phases is None:
+            phases = (Phase(0, settings.epochs * self.per_epoch, ""),)
+        self.phases = tuple(phases)
+        self.total_steps = self.phases[-1].last if self.phases else 0
+        self.noise = noise
+        trained = dict(named)
+        if noise is not None:
+            trained |= {"noise outputs: weight": noise.weight, "noise outputs: bias": noise.bias}
+        self.optimizer = make_optimizer(
+            settings.optimizer,
+            trained,
+            lr=settings.lr,
+            momentum=settings.momentum,
+            weight_decay=settings.weight_decay,
+            original=teacher if noise is None else None,
+        )
+        penalised = any(phase.penalty for phase in self.phases)
+        self.penalty = ScalePenalty(model) if penalised else None
+        self.objective = Objective(
+            settings.label_smoothing, teacher, settings.distil, settings.temperature
+        )
+        self.objective.prepare(self.train)
         self.masks = MaskHolder(model, masks)
         self.random = RandomStream(settings.seed, self.device)
-        generator = torch.Generator().manual_seed(settings.seed)
-        self.shuffle = generator
+        self.shuffle = torch.Generator().manual_seed(settings.seed)
         chosen = torch.randperm(self.test.count, generator=torch.Generator().manual_seed(0))
         self.subset = self.test.take(chosen[: settings.subset].sort().values)
-        self.per_epoch = -(-self.train.count // settings.batch_size)
-        self.total_steps = settings.epochs * self.per_epoch
         # Four times an epoch and at most 40 times: some 5 % of the work.
         self.every = max(1, self.per_epoch // 4, self.total_steps // 40)
-        self.step, self.rate = 0, settings.learning_rate(0, self.total_steps)
+        self.step, self.rate = 0, self._rate(0)
+        self.order = torch.empty(0, dtype=torch.int64)
         self.losses: list[float] = []  # of the steps since the last measurement
         self.loss: float | None = None
         self.accuracy: float | None = None
-        self.begin = time.perf_counter()
+        self.validation: float | None = None
+        self.sparsity: float | None = None
+        self.measured_at = -1  # step of the last measurement
         self.good: dict[str, Tensor] = {}
+        self.best: dict[str, Tensor] = {}
+        self.best_validation, self.waited = -1.0, 0
+        self.patient = True  # False: it is too early to stop
+        self.spent = 0.0
+        self.begin = time.perf_counter()
 
     def steps(self) -> Generator[FineTuneProgress, None, Evaluation]:
-        """Train; see `prunevis.training.finetune.fine_tune_steps`."""
-        self.begin = time.perf_counter()
-        self.masks.apply()
+        """Train to the end; see `prunevis.training.finetune.fine_tune_steps`."""
+        with self.kept_finite():
+            self.masks.apply()
+            if not self.step:
+                yield from self.measure()
+            yield from self.train_until(self.total_steps)
+            return (yield from self.finish())
+
+    @contextmanager
+    def kept_finite(self) -> Iterator[None]:
+        """Leave weights that are numbers and no gradients behind, whatever ends the block."""
         try:
-            yield from self._measure(self.subset)
-            order = torch.empty(0, dtype=torch.int64)
-            while self.step < self.total_steps:
-                order = yield from self._train_until_measurement(order)
-                if self.step < self.total_steps:
-                    yield from self._measure(self.subset)
-            self.sgd.clear_gradients()
-            return (yield from self._measure(self.test, last=True))
+            yield
         finally:
-            self.sgd.clear_gradients()
+            self.optimizer.clear_gradients()
             tensors = self.model.state_dict().values()
             if not all(bool(t.isfinite().all()) for t in tensors):
                 self._restore()
 
-    def _train_until_measurement(self, order: Tensor) -> Generator[FineTuneProgress, None, Tensor]:
-        """Take steps up to the next measurement; return the rest of the epoch's order."""
-        stop = min(self.total_steps, (self.step // self.every + 1) * self.every)
+    def train_until(self, stop: int) -> Generator[FineTuneProgress, None, None]:
+        """Take steps until `stop` have been taken in all, measuring every so often."""
+        self.begin = time.perf_counter() - self.spent
+        while self.step < stop and not self.stopped:
+            until = min(stop, (self.step // self.every + 1) * self.every)
+            yield from self._train_to(until)
+            if until % self.every == 0 and self.step < self.total_steps:
+                yield from self.measure()
+
+    def finish(self) -> Generator[FineTuneProgress, None, Evaluation]:
+        """Measure on all test data; the last report carries the evaluation."""
+        self.optimizer.clear_gradients()
+        if self.best:
+            if self.held_out is not None and not self.stopped:
+                yield from self._validate()
+            self.model.load_state_dict(self.best)
+            self.masks.apply()
+        return (yield from self.measure(last=True))
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the accuracy on held-out examples has stopped rising."""
+        return self.patient and 0 < self.settings.patience <= self.waited
+
+    def checkpoint(self) -> Checkpoint:
+        """Return all that `resume` needs to go on bit for bit; for between two reports."""
+        return Checkpoint(
+            self.step,
+            {k: v.detach().clone() for k, v in self.model.state_dict().items()},
+            {
+                "optimizer": self.optimizer.state(),
+                "random": self.random.state(),
+                "shuffle": self.shuffle.get_state(),
+                "order": self.order.clone(),
+                "losses": list(self.losses),
+                "seen": (self.loss, self.accuracy, self.validation, self.sparsity),
+                "best": (dict(self.best), self.best_validation, self.waited),
+                "good": dict(self.good),
+                "spent": self.spent,
+            },
+        )
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Go on where `checkpoint` was taken, in a run of the same model, data and settings."""
+        self.model.load_state_dict(dict(checkpoint.tensors))
+        rest = checkpoint.rest
+        self.step = checkpoint.step
+        self.rate = self._rate(max(0, self.step - 1))
+        self.optimizer.load(rest["optimizer"])
+        self.random.load(rest["random"])
+        self.shuffle.set_state(rest["shuffle"])
+        self.order = rest["order"].clone()
+        self.losses = list(rest["losses"])
+        self.loss, self.accuracy, self.validation, self.sparsity = rest["seen"]
+        best, self.best_validation, self.waited = rest["best"]
+        self.best, self.good, self.spent = dict(best), dict(rest["good"]), rest["spent"]
+
+    def _rate(self, step: int) -> float:
+        for phase in self.phases:
+            if step < phase.last:
+                return self.settings.rate_at(phase.position(step)) * phase.rate
+        return self.settings.rate_at(1.0)
+
+    def _phase(self) -> Phase:
+        return next((p for p in self.phases if self.step < p.last), self.phases[-1])
+
+    def _train_to(self, stop: int) -> Generator[FineTuneProgress, None, None]:
         while self.step < stop:
             first, until = self.step, time.perf_counter() + STEP_SECONDS
             with training_mode(self.model), self.random.active(), torch.enable_grad():
                 while self.step < stop and (self.step == first or time.perf_counter() < until):
-                    if not len(order):
-                        order = torch.randperm(self.train.count, generator=self.shuffle)
+                    if not len(self.order):
+                        self.order = torch.randperm(self.train.count, generator=self.shuffle)
                     size = self.settings.batch_size
-                    self.losses.append(self._train_on(order[:size]))
-                    order = order[size:]
+                    self.losses.append(self._train_on(self.order[:size]))
+                    self.order = self.order[size:]
             self.loss = sum(self.losses) / len(self.losses)
-            yield self._report()
-        return order
+            self.spent = time.perf_counter() - self.begin
+            yield self.report()
 
     def _train_on(self, where: Tensor) -> float:
         inputs = self.train.inputs[where.to(self.train.inputs.device)].to(self.device)
         targets = self.train.targets[where.to(self.train.targets.device)].to(self.device)
-        self.rate = self.settings.learning_rate(self.step, self.total_steps)
-        self.sgd.clear_gradients()
+        phase = self._phase()
+        self.rate = self._rate(self.step)
+        self.optimizer.clear_gradients()
+        noise = self.noise if phase.noise else None
+        lone = fixed_statistics(self.model) if len(where) == 1 else nullcontext()
+        precise = self.settings.mixed_precision
+        halved = torch.autocast("cuda", torch.bfloat16) if precise else nullcontext()
         try:
-            if len(where) == 1:
-                with fixed_statistics(self.model):
-                    loss = F.cross_entropy(self.model(inputs), targets)
-            else:
-                loss = F.cross_entropy(self.model(inputs), targets)
-            loss.backward()
+            with lone, halved, nullcontext() if noise is None else noise.listening():
+                loss = self.objective(self.model(inputs), targets, inputs, where)
+                total = loss if noise is None else loss + noise.loss()
+            total.backward()
         except PrunevisError:
             raise
         except Exception as error:
@@ -141,20 +279,25 @@ class TrainingRun:
                 where=f"step {self.step + 1} of {self.total_steps}, learning rate {self.rate:g}",
                 fix="Use a smaller learning rate. The last good weights were kept.",
             )
-        self.sgd.step(self.rate)
+        if self.penalty is not None and phase.penalty:
+            self.penalty.add(phase.penalty)
+        self.optimizer.step(self.rate)
         self.masks.apply()
         self.step += 1
         return value
 
-    def _measure(
-        self, examples: Examples, last: bool = False
+    def measure(
+        self, *, last: bool = False, event: str | None = None
     ) -> Generator[FineTuneProgress, None, Evaluation]:
+        """Measure accuracy, on all test data if it is the `last` time; keep the weights."""
         evaluation = None
         try:
-            for progress in evaluate_steps(self.model, examples):
+            for progress in evaluate_steps(self.model, self.test if last else self.subset):
                 evaluation = progress.evaluation
                 if evaluation is None:
-                    yield self._report()
+                    yield self.report()
+            if self.held_out is not None and not last:
+                yield from self._validate()
         except NonFiniteError as error:
             if not self.good:
                 raise
@@ -165,11 +308,27 @@ class TrainingRun:
                 fix="Use a smaller learning rate. The last good weights were kept.",
             ) from error
         assert evaluation is not None, "the last step carries the evaluation"
-        self.accuracy = evaluation.accuracy
+        self.accuracy, self.measured_at = evaluation.accuracy, self.step
         self.losses.clear()
         self.good = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
-        yield replace(self._report(), measured=True, evaluation=evaluation if last else None)
+        yield replace(
+            self.report(), measured=True, evaluation=evaluation if last else None, event=event
+        )
         return evaluation
+
+    def _validate(self) -> Generator[FineTuneProgress, None, None]:
+        assert self.held_out is not None, "only called where examples are held out"
+        evaluation = None
+        for progress in evaluate_steps(self.model, self.held_out):
+            evaluation = progress.evaluation
+            yield self.report()
+        assert evaluation is not None, "the last step carries the evaluation"
+        self.validation = evaluation.accuracy
+        if self.settings.patience and self.patient:
+            self.waited += 1
+            if self.validation > self.best_validation:
+                self.best_validation, self.waited = self.validation, 0
+                self.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
 
     def _restore(self) -> None:
         """Put back the weights of the last measurement."""
@@ -177,12 +336,13 @@ class TrainingRun:
             self.model.load_state_dict(self.good)
             self.masks.apply()
 
-    def _report(self) -> FineTuneProgress:
-        seconds = time.perf_counter() - self.begin
+    def report(self) -> FineTuneProgress:
+        """Return how far it is."""
+        seconds = self.spent
         left = seconds / self.step * (self.total_steps - self.step) if self.step else None
         return FineTuneProgress(
             epoch=-(-self.step // self.per_epoch),
-            epochs=self.settings.epochs,
+            epochs=-(-self.total_steps // self.per_epoch),
             step=self.step,
             steps=self.total_steps,
             loss=self.loss,
@@ -191,4 +351,20 @@ class TrainingRun:
             seconds=seconds,
             seconds_left=left,
             learning_rate=self.rate,
+            phase=self._phase().label if self.phases else "",
+            sparsity=self.sparsity,
+            validation=self.validation,
         )
+
+
+def _held_out(train: Examples, settings: FineTuneSettings) -> tuple[Examples, Examples | None]:
+    """Return what is trained on and what is held out."""
+    count = round(settings.validation * train.count)
+    if not count:
+        return train, None
+    if count >= train.count:
+        raise SpecError(
+            "Nothing is left to train on.", got=f"{count} of {train.count} examples held out"
+        )
+    order = torch.randperm(train.count, generator=torch.Generator().manual_seed(settings.seed))
+    return train.take(order[count:].sort().values), train.take(order[:count].sort().values)

@@ -74,6 +74,16 @@ class RandomStream:
             finally:
                 self._save()
 
+    def state(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return copies of the states, of the CPU and of the GPU."""
+        return self._cpu_state.clone(), None if self._gpu is None else self._gpu_state.clone()
+
+    def load(self, state: tuple[torch.Tensor, torch.Tensor | None]) -> None:
+        """Take back what `state` returned."""
+        self._cpu_state = state[0].clone()
+        if self._gpu is not None and state[1] is not None:
+            self._gpu_state = state[1].clone()
+
     def _forked(self) -> AbstractContextManager[None]:
         return torch.random.fork_rng(devices=[self._gpu] if self._gpu is not None else [])
 
@@ -103,10 +113,18 @@ class MaskHolder:
     """
 
     def __init__(self, model: nn.Module, masks: Mapping[str, Tensor]) -> None:
-        found: dict[str, Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+        self._found: dict[str, Tensor] = {
+            **dict(model.named_parameters()),
+            **dict(model.named_buffers()),
+        }
         self._cut: list[tuple[Tensor, Tensor]] = []
+        self.hold(masks)
+
+    def hold(self, masks: Mapping[str, Tensor]) -> None:
+        """Hold these from now on, in the place of all before; nothing is written yet."""
+        self._cut = []
         for name, mask in masks.items():
-            tensor = found.get(name)
+            tensor = self._found.get(name)
             if tensor is None or tensor.shape != mask.shape:
                 raise ModelError(
                     "A mask does not fit the model.",

@@ -54,3 +54,15 @@ class Sgd:
         """Forget the gradients."""
         for parameter in self.parameters:
             parameter.grad = None
+
+    def forget(self) -> None:
+        """Forget the velocities, as if no step had been taken."""
+        self._velocity = [None] * len(self.parameters)
+
+    def state(self) -> list[Tensor | None]:
+        """Return copies of the velocities."""
+        return [None if v is None else v.clone() for v in self._velocity]
+
+    def load(self, state: list[Tensor | None]) -> None:
+        """Take back what `state` returned."""
+        self._velocity = [None if v is None else v.clone() for v in state]

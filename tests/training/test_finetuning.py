@@ -13,7 +13,7 @@ from prunevis.pruning.masking import tensor_masks
 from prunevis.pruning.ranking import rank
 from prunevis.pruning.spec import PruningSpec
 from prunevis.training.finetune import fine_tune, fine_tune_steps, trainable_copy
-from prunevis.training.records import FineTuneSettings
+from prunevis.training.settings import FineTuneSettings
 
 
 class Small(nn.Module):
@@ -245,7 +245,7 @@ def test_masks_of_another_model(model, data):
         ({"lr": "fast"}, "`lr` must be above 0"),
         ({"momentum": 1.0}, "`momentum` must be at least 0 and below 1"),
         ({"weight_decay": -1}, "`weight_decay` must be at least 0"),
-        ({"schedule": "step"}, "no schedule 'step'"),
+        ({"schedule": "stairs"}, "no schedule 'stairs'"),
         ({"epoch": 3}, r"no such setting.*epochs.*Got: epoch"),
     ],
 )
