@@ -11,6 +11,7 @@ from prunevis.errors import SpecError
 from prunevis.graph import trace
 from prunevis.graph.layers import ModelGraph
 from prunevis.pruning import PruningSpec
+from prunevis.steps import finished
 from prunevis.training.finetune import settings_of, train_and_test
 from prunevis.training.records import FineTuneProgress
 from prunevis.training.running import Scheduled, ScheduleRun
@@ -73,19 +74,16 @@ def run_schedule(
         spec = advised_spec(
             made, sparsity, granularity, criterion, scope, layers=layers, repair=repair
         )
-    steps = run_schedule_steps(
-        model,
-        data,
-        made,
-        spec=spec,
-        settings=settings_of(settings, options),
-        example_input=example_input,
+    return finished(
+        run_schedule_steps(
+            model,
+            data,
+            made,
+            spec=spec,
+            settings=settings_of(settings, options),
+            example_input=example_input,
+        )
     )
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
 
 
 def advised_spec(
