@@ -108,8 +108,8 @@ __all__ = [
     "Examples",
     "Explorer",
     "FineTuneProgress",
-    "Grid",
     "FineTuneSettings",
+    "Grid",
     "Latency",
     "LatencyComparison",
     "MetricEstimate",
@@ -243,7 +243,6 @@ if TYPE_CHECKING:
     )
     from prunevis.statistics import Statistics, collect_statistics
     from prunevis.sweeps import Grid, read_sweep, sweep
-    from prunevis.training import FineTuneProgress, fine_tune
     from prunevis.training import (
         SCHEDULES,
         FineTuneProgress,
