@@ -75,7 +75,6 @@ _HOME = {
         "tradeoff",
         "tradeoff_latency",
     ),
-    "training": ("FineTuneProgress", "fine_tune"),
     "sweeps": ("Grid", "read_sweep", "sweep"),
     "training": (
         "SCHEDULES",

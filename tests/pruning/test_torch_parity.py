@@ -134,7 +134,8 @@ def test_repeated_amounts_are_relative_to_what_is_left(drawn, several, scope):
 class TorchRandom(Criterion):
     """Draws as `random_unstructured` does: highest first to go, one stream through all layers."""
 
-    label = summary = formula = source = "torch"
+    label = formula = source = "torch"
+    summary = "Draws as torch does."
     url = "https://pytorch.org"
     granularities = ("weight",)
     needs = frozenset()
