@@ -17,7 +17,7 @@ from prunevis.criteria import CRITERIA
 from prunevis.errors import SpecError
 from prunevis.pruning.spec import PruningSpec
 from prunevis.sweeps.names import check_name
-from prunevis.training.records import FineTuneSettings
+from prunevis.training.settings import FineTuneSettings
 from prunevis.zoo import DATASETS, MODELS
 
 #: What holds for fine-tuning alone, and nothing if there are no epochs.
