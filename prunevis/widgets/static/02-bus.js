@@ -62,6 +62,12 @@ function makeBus(model, root) {
   let recent = [];
   let closed = false;
 
+  // A notebook's kernel lives on: its owner leaves the slider where the last move put it.
+  const line = lineOf(model, () => {
+    if (pending !== null) transmitNow();
+  });
+  cleanups.push(line.close);
+
   const slice = (name) => {
     const value = model.get(name);
     return value && typeof value === "object" ? value : {};
@@ -74,7 +80,9 @@ function makeBus(model, root) {
     root,
     cleanup: (fn) => cleanups.push(fn),
     model,
-    send: (action, more) => model.send({ action, ...more }),
+    send(action, more) {
+      if (line.open()) model.send({ action, ...more });
+    },
 
     /** Call `fn` in a frame after any slice in `names` changed (only while its tab is shown). */
     watch(names, fn, tab = null) {
@@ -249,6 +257,7 @@ function makeBus(model, root) {
   function transmitNow() {
     clearTimeout(pending);
     pending = null;
+    if (!line.open()) return;
     sentAt = performance.now();
     recent = recent.filter((r) => sentAt - r.time < ECHO_MS);
     recent.push({ time: sentAt, value: position });
