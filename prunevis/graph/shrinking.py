@@ -16,6 +16,9 @@ from prunevis.graph.layers import ChannelGroup, FittedSize
 #: By tensor and axis, bool: the positions that stay.
 Positions = Mapping[tuple[str, int], Tensor]
 
+#: Bytes of rows that are cut at a time.
+PIECE = 2**22
+
 
 def positions_kept(
     groups: Mapping[str, ChannelGroup], kept: Mapping[str, Tensor]
@@ -56,14 +59,31 @@ def positions_kept(
 
 def selected(known: Mapping[str, Tensor], positions: Positions) -> dict[str, Tensor]:
     """Return the tensors that lose positions, without them, in the memory layout that they had."""
-    found: dict[str, Tensor] = {}
+    axes: dict[str, dict[int, Tensor]] = {}
     for (name, axis), along in positions.items():
-        now = found.get(name, known[name].detach())
-        found[name] = now.index_select(axis, along.nonzero().flatten().to(now.device))
-    return {
-        name: tensor.contiguous(memory_format=_memory_format(known[name]))
-        for name, tensor in found.items()
-    }
+        axes.setdefault(name, {})[axis] = along.nonzero().flatten().to(known[name].device)
+    return {name: _taken(known[name].detach(), picks) for name, picks in axes.items()}
+
+
+def _taken(tensor: Tensor, picks: dict[int, Tensor]) -> Tensor:
+    """Return the picked positions, a few rows at a time.
+
+    Memory that is fresh costs several times what filling it does: only the result's is taken, and
+    what lies between one axis and the next is small enough to be used again.
+    """
+    shape = [len(picks[axis]) if axis in picks else n for axis, n in enumerate(tensor.shape)]
+    found = torch.empty(
+        shape, dtype=tensor.dtype, device=tensor.device, memory_format=_memory_format(tensor)
+    )
+    rows = picks.get(0, torch.arange(tensor.shape[0], device=tensor.device))
+    step = max(1, PIECE * len(tensor) // max(1, tensor.nbytes))
+    for some, place in zip(rows.split(step), found.split(step), strict=True):
+        piece = tensor.index_select(0, some)
+        for axis, ids in picks.items():
+            if axis:
+                piece = piece.index_select(axis, ids)
+        place.copy_(piece)
+    return found
 
 
 def shrunk(

@@ -21,32 +21,11 @@ from prunevis.errors import ModelError
 from prunevis.graph.examples import tensors_in
 from prunevis.graph.layers import ModelGraph
 from prunevis.graph.state import untouched
+from prunevis.pruning.zeroing import zeroed
 
 #: Largest difference between masked and removed outputs, as a share of the largest output, that
 #: sums in another order explain.
 TOLERANCE = 1e-3
-
-
-def masked_tensors(
-    model: nn.Module,
-    positions: Mapping[tuple[str, int], Tensor],
-    mended: Mapping[str, Tensor],
-) -> dict[str, Tensor]:
-    """Return the tensors that lose positions, with zeros there; variances are left alone.
-
-    Those in `mended` are taken in the place of the model's own.
-    """
-    known: dict[str, Tensor] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    masked: dict[str, Tensor] = dict(mended)
-    for (name, axis), along in positions.items():
-        if name.rpartition(".")[2] == "running_var":
-            continue
-        if masked.get(name) is mended.get(name):
-            # one copy for all axes: large networks have gigabytes of them
-            masked[name] = masked.get(name, known[name]).detach().clone()
-        gone = (~along).nonzero().flatten().to(masked[name].device)
-        masked[name].index_fill_(axis, gone, 0)
-    return masked
 
 
 def _noise(model: nn.Module, graph: ModelGraph) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -63,10 +42,10 @@ def masked_output(
     mended: Mapping[str, Tensor],
 ) -> Any:
     """Return what the masked network gives for two random examples."""
-    masked = {**_buffers(model), **masked_tensors(model, positions, mended)}
-    with untouched(model):
+    tensors, lazily = zeroed(model, positions, mended)
+    with untouched(model), lazily:
         torch.manual_seed(0)
-        return functional_call(model, masked, *_noise(model, graph))
+        return functional_call(model, {**_buffers(model), **tensors}, *_noise(model, graph))
 
 
 def check_evaluation(smaller: nn.Module, graph: ModelGraph, expected: Any) -> None:
