@@ -180,7 +180,7 @@ def test_refusals(mlp, mlp_data):
         oracle(mlp, mlp_data, images=0)
     with pytest.raises(SpecError, match="no layer called 'fc9'"):
         oracle(mlp, mlp_data, layers=["fc9"])
-    with pytest.raises(SpecError, match="units of `fc3` cannot be pruned"):
+    with pytest.raises(SpecError, match="units of `fc3` are the network's outputs, one a class"):
         oracle(mlp, mlp_data, layers=["fc3"])
     with pytest.raises(NothingToPruneError, match="No unit of this network"):
         oracle(nn.Sequential(nn.Linear(12, 4)), mlp_data)
