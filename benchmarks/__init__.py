@@ -24,6 +24,7 @@ NAMES = (
     "cancel",
     "drag_soak",
     "networks",
+    "sweep_workers",
 )
 
 #: Those that need Chromium.

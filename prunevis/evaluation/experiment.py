@@ -193,7 +193,7 @@ def experiment_of(found: Any, *, model: str = "", data: str = "") -> Experiment:
             points += _of_pruned(part, model, data)
         else:
             raise _unknown(part)
-    varied = [key for key in SETTINGS if len({str(row.get(key)) for row in rows}) > 1]
+    varied = [key for key in SETTINGS if _varies(key, rows)]
     read = [_of_row(row, varied, model, data) for row in rows]
     points += [point for point in read if point is not None]
     failed = read.count(None)
@@ -224,11 +224,10 @@ ALIASES = {
     "macs_dense": ("base_macs",),
     "data": ("dataset",),
 }
+#: Settings of training; empty in rows of what was not trained.
+TRAINING = ("lr", "batch_size", "momentum", "weight_decay", "lr_schedule")
 #: Settings that tell methods apart where a table holds several values of them.
-SETTINGS = (
-    *("of", "layers", "multiple_of", "min_units", "schedule_options", "epochs", "lr"),
-    *("batch_size", "momentum", "weight_decay", "lr_schedule"),
-)
+SETTINGS = ("of", "layers", "multiple_of", "min_units", "schedule_options", "epochs", *TRAINING)
 
 
 def _unknown(found: Any) -> DataError:
@@ -237,6 +236,12 @@ def _unknown(found: Any) -> DataError:
         expected="a Tradeoff, a Race, a Pruned, rows as mappings, or several of them",
         got=type(found).__name__,
     )
+
+
+def _varies(key: str, rows: Iterable[Mapping[str, Any]]) -> bool:
+    """Return whether a setting has several values; one of training, among rows that have one."""
+    values = (row.get(key) for row in rows)
+    return len({str(v) for v in values if key not in TRAINING or not _empty(v)}) > 1
 
 
 def _method(spec: Mapping[str, Any]) -> str:

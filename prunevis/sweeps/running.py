@@ -23,7 +23,7 @@ from prunevis.graph.cost import CostModel
 from prunevis.graph.layers import ModelGraph
 from prunevis.graph.trace import trace
 from prunevis.pruning import PruningPlan, rank
-from prunevis.sweeps.cells import Cell
+from prunevis.sweeps.cells import TUNING, Cell
 from prunevis.sweeps.names import data_named, drawing, looking_in, model_named, takes_seed
 from prunevis.training import fine_tune_steps, trainable_copy
 
@@ -194,6 +194,8 @@ def row_of(cell: Cell, found: dict[str, Any]) -> dict[str, Any]:
     told = cell.as_dict()
     for name in ("layers", "schedule_options"):
         told[name] = json.dumps(told[name]) if told[name] else None
+    if cell.epochs == 0:  # nothing was trained, so nothing is said of how
+        told.update(dict.fromkeys(TUNING))
     about = {
         "prunevis": __version__,
         "torch": str(torch.__version__),
