@@ -87,7 +87,8 @@ def tradeoff_judged(
             fix="Measure them with prunevis.tradeoff_latency(model, tradeoff, data).",
         )
     single = len(groups) == 1
-    widest = 0 if single else min(22, max(len(name) for name in groups))
+    labels = told_apart(list(groups))
+    widest = 0 if single else min(22, max(len(name) for name in labels.values()))
     right = 0.2 if single else 0.26 + 0.062 * widest
     ax, colours = prepare(
         ax,
@@ -116,8 +117,8 @@ def tradeoff_judged(
         _draw(ax, method, at, mean, [s.std for s in known], tone, place, colours)
         xs += at.tolist()
         ys += mean.tolist()
-        curves[method] = Curve(at, mean, mean, mean, np.ones(at.size, bool))
-        tones[method] = tone
+        curves[labels[method]] = Curve(at, mean, mean, mean, np.ones(at.size, bool))
+        tones[labels[method]] = tone
     if not xs:
         return say(ax, "No point is known on this axis.", colours)
     behind = [] if x == "latency" else [(getattr(p, x), p.top1_pruned) for p in published]
@@ -158,6 +159,21 @@ def tradeoff_judged(
     words += " · grey: published, same network and data" if behind else ""
     head(ax, None, colours, caption=words)
     return ax
+
+
+def told_apart(methods: Sequence[str]) -> dict[str, str]:
+    """Return a label a method without what all have in common: there is room for few letters.
+
+    >>> told_apart(["l2, unit, epochs 1", "random, unit, epochs 1"])
+    {'l2, unit, epochs 1': 'l2', 'random, unit, epochs 1': 'random'}
+    """
+    parts = {method: method.split(", ") for method in methods}
+    common = set.intersection(*(set(found) for found in parts.values()))
+    short = {
+        method: ", ".join(part for part in found if part not in common) or found[0]
+        for method, found in parts.items()
+    }
+    return short if len(set(short.values())) == len(methods) else {m: m for m in methods}
 
 
 def _draw(

@@ -103,7 +103,7 @@ def test_what_a_schedule_can_be_told_is_what_can_run() -> None:
         ({"seed": -1}, SpecError, r"`seed`.*from 0"),
         ({"epochs": -1}, SpecError, "`epochs`"),
         ({"epochs": 1, "lr": 0}, SpecError, "`lr` must be above 0"),
-        ({"epochs": 1, "lr_schedule": "step"}, SpecError, "no schedule 'step'"),
+        ({"epochs": 1, "lr_schedule": "stair"}, SpecError, "no schedule 'stair'"),
         ({"schedule": "oneshot"}, SpecError, r"no schedule 'oneshot'.*Did you mean 'one-shot'"),
         ({"schedule_options": (("n", 3),)}, SpecError, "no setting of the schedule 'one-shot' 'n'"),
         ({"granularity": "filter"}, SpecError, "no granularity 'filter'"),

@@ -40,6 +40,8 @@ def test_the_trade_off_shows_mean_and_sample_standard_deviation_over_seeds(rows)
         "random, weight, global, epochs 0",
         "random, weight, global, epochs 1",
     ]
+    # what all have in common is no part of the names at their ends
+    assert {"magnitude, epochs 0", "random, epochs 1"} <= {text.get_text() for text in ax.texts}
     name = "random, weight, global, epochs 1"
     (line,) = (line for line in ax.lines if line.get_gid() == name)
     (spread,) = (part for part in ax.collections if part.get_gid() == f"spread {name}")
