@@ -31,17 +31,18 @@ PUBLISH_EVERY = 0.1
 STALE: dict[str, tuple[str, ...]] = {
     "network": (
         *("head", "controls", "network", "weights", "neurons", "fine_tune", "steps"),
-        "criteria_view",
+        *("criteria_view", "judged_view"),
     ),
     "setting": ("controls", "steps", "curve", "criteria_view"),
     "position": ("steps",),
-    "table": ("table", "curve", "weights", "neurons", "steps"),
-    "curve": ("curve",),
+    "table": ("table", "curve", "weights", "neurons", "steps", "judged_view"),
+    "curve": ("curve", "judged_view"),
     "statistics": ("neurons", "controls"),
     "view": ("controls", "weights", "neurons", "unit", "redundancy", "layers_view"),
     "fine_tuning": ("fine_tune",),
     "scan": ("layers_view",),
-    "judging": ("criteria_view",),
+    "judging": ("criteria_view", "judged_view"),
+    "timing": ("judged_view",),
     "problem": ("problem",),
     "status": ("status",),
 }
@@ -56,9 +57,10 @@ OF_TAB = {
     "weights": "weights",
     "neurons": "neurons",
     "criteria_view": "criteria",
+    "judged_view": "tradeoff",
 }
 #: Those of them that are not made before.
-ON_DEMAND = frozenset({"network", "criteria_view"})
+ON_DEMAND = frozenset({"network", "criteria_view", "judged_view"})
 #: Slices that figures of another name are part of.
 SLICE_OF = {
     **dict.fromkeys(("layers", "sensitivity"), "layers_view"),
@@ -177,6 +179,7 @@ class Explorer:
             "keep": controller.keep,
             "discard": controller.discard,
             "sensitivity": controller.scan,
+            "latency": controller.stopwatch.measure,
             "dismiss": controller.dismiss,
         }
         get = message.get

@@ -42,8 +42,13 @@ class Controller(Training):
         self.worker.submit("open", lambda: open_network(self, source, example), NOW)
 
     def cancel(self, name: Any = None) -> None:
-        """Stop "fine_tune", "scan", "agreement" or "race", None for all; the network stays."""
+        """Stop "fine_tune", "scan", "agreement", "race" or "latency", None for all of them.
+
+        The network stays as it is.
+        """
         self.judge.cancel(name)
+        if name in (None, "latency"):
+            self.stopwatch.cancel()
         if name in (None, "fine_tune"):
             self.stop_training()
         if name in (None, "scan") and self.worker.cancel("scan"):
@@ -57,6 +62,8 @@ class Controller(Training):
             self.training_failed(error)
         if name == "scan":
             self.session.scan = Scan()
+        if name == "latency":
+            self.stopwatch.failed(error)
         self.judge.failed(name, error)
         if name in ("open", "rank", "baseline"):
             self.session.status = Status("error", "Something went wrong, see above")

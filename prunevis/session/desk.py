@@ -15,11 +15,13 @@ from prunevis.session.judging import Judge
 from prunevis.session.mending import Readings
 from prunevis.session.state import Problem, Session, Stage, Table
 from prunevis.session.tables import Curves
+from prunevis.session.timing import JOB as TIMING
+from prunevis.session.timing import Stopwatch
 
 #: Everything that is about one stage of one network.
 JOBS = (
     *("open", "rank", "baseline", "estimate", "compress", "sweep"),
-    *("statistics", "scan", "apply", "fine_tune", *COMPARING),
+    *("statistics", "scan", "apply", "fine_tune", *COMPARING, TIMING),
 )
 
 
@@ -40,6 +42,7 @@ class Desk:
         self.session = session
         self.worker = Worker(self.fail, on_step)
         self.judge = Judge(self)
+        self.stopwatch = Stopwatch(self)
         self.curves = Curves()
         self.instruments = Instruments()
         self.readings = Readings()

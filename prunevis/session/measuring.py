@@ -281,6 +281,8 @@ def status(controller: Desk) -> Status:
     for comparison in (session.judging.agreement, session.judging.race):
         if comparison.state == "running":
             return Status("busy", f"{text} Comparing criteria: {comparison.text}")
+    if session.timing.state == "running":
+        return Status("busy", f"{text} Timing the network")
     if known < positions:
         return Status("busy", f"{text} Filling in the curve", known, positions)
     return Status("idle", f"{text} Every position is measured.")

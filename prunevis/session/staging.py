@@ -31,6 +31,7 @@ class Staging(Adjusting):
         session = self.session
         session.fine_tuning, session.scan = FineTuning(), Scan()
         self.judge.clear()
+        self.stopwatch.clear()
         session.statistics = session.table = session.curve = None
         session.network = network
         setting = choices.usable(network.stage.graph, replace(session.setting, own=()))
@@ -123,6 +124,7 @@ class Staging(Adjusting):
         session.fine_tuning = session.fine_tuning.cleared()
         session.scan = Scan()
         self.judge.clear()
+        self.stopwatch.clear()
         session.statistics = None
         session.network = network
         session.setting = choices.carried(before, network.stage, session.setting)

@@ -295,5 +295,7 @@ class Session(traitlets.HasTraits):
     scan: Any = traitlets.Any(Scan())
     #: A `Judging`, of `prunevis.session.judging`.
     judging: Any = traitlets.Any(None, allow_none=True)
+    #: A `Timing`, of `prunevis.session.timing`.
+    timing: Any = traitlets.Any(None, allow_none=True)
     problem: Any = traitlets.Any(None, allow_none=True)
     status: Any = traitlets.Any(Status())

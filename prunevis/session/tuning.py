@@ -20,6 +20,7 @@ from prunevis.session.state import Stage, Status, Table
 from prunevis.training import fine_tune_steps
 
 if TYPE_CHECKING:
+    from prunevis.session.desk import Desk
     from prunevis.session.staging import Staging
 
 #: More epochs than this are a job for a script, not for a page.
@@ -105,7 +106,7 @@ def _stage(
     )
 
 
-def present_table(controller: Staging, otherwise: str) -> Table:
+def present_table(controller: Desk, otherwise: str) -> Table:
     """Return the table of the present network.
 
     Raises

@@ -75,6 +75,13 @@ Slices (Python → browser)
     usual: [name], most, measures: [{name, label, help}], help}``, or {}. `costs` says what the
     oracle takes, before it starts; `state` is "none", "running", "done", "cancelled" or "failed",
     `doing` what is being done or went wrong, `usual` the criteria that are ticked at first.
+``judged_view``
+    Beneath the trade-off: ``{timing: {state, progress, doing, rows: [{batch, name, share, low,
+    high, text, note}], text}, published: [{params | null, flops | null, accuracy, paper, method,
+    source}], cards: [{title, verdict, items: [{state, title, why, how}]}]}``, or {}. `share`, `low`
+    and `high` are median and quartiles over the dense network's median; `published` holds what is
+    known of the same network on the same data; an item's `state` is "met", "not met" or "not
+    applicable".
 ``fine_tune``
     ``{state: "off" | "ready" | "running" | "done" | "cancelled" | "failed", reason, epochs,
     learning_rate, sources: [{name, label}], source, progress, text, steps: [..], loss: [..],
@@ -101,8 +108,8 @@ Messages (browser → Python), each ``{action, ...}``
 ``own {layer, value | null}``, ``layer {name}``, ``unit {unit}``, ``tab {name}``,
 ``theme {name: "light" | "dark"}``, ``apply``, ``undo``, ``reset``,
 ``fine_tune {epochs, learning_rate, source}``,
-``cancel {name: "fine_tune" | "scan" | "agreement" | "race"}``, ``keep``, ``discard``,
-``sensitivity``, ``agreement {images}``,
+``cancel {name: "fine_tune" | "scan" | "agreement" | "race" | "latency"}``, ``keep``, ``discard``,
+``sensitivity``, ``latency``, ``agreement {images}``,
 ``race {criteria, at: "sparsity" | "params" | "macs"}``, ``dismiss``.
 """
 
@@ -142,6 +149,7 @@ class Page(anywidget.AnyWidget):
     redundancy = traitlets.Dict().tag(sync=True)
     layers_view = traitlets.Dict().tag(sync=True)
     criteria_view = traitlets.Dict().tag(sync=True)
+    judged_view = traitlets.Dict().tag(sync=True)
     fine_tune = traitlets.Dict().tag(sync=True)
     steps = traitlets.Dict().tag(sync=True)
     problem = traitlets.Dict().tag(sync=True)
@@ -165,6 +173,7 @@ class Page(anywidget.AnyWidget):
         "redundancy",
         "layers_view",
         "criteria_view",
+        "judged_view",
         "fine_tune",
         "steps",
         "problem",

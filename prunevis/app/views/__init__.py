@@ -5,6 +5,7 @@ or changes anything; figures come from `prunevis.app.figures`.
 """
 
 from prunevis.app.views.controls import controls, head
+from prunevis.app.views.judged import judged_view
 from prunevis.app.views.judging import criteria_view
 from prunevis.app.views.layers import neurons, weights
 from prunevis.app.views.network import network
@@ -17,6 +18,7 @@ __all__ = [
     "curve",
     "fine_tune",
     "head",
+    "judged_view",
     "layers_view",
     "network",
     "neurons",

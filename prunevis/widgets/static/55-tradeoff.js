@@ -6,10 +6,10 @@ const PLOT = { left: 46, right: 16, top: 16, bottom: 44 };
 const AXES = {
   size: { label: "Size", kind: "bytes", of: (t) => t.bytes, base: (b) => b.bytes, text: () => "File size" },
   flops: { label: "FLOPs", kind: "count", of: (t) => (t.granularity === "unit" ? t.removed_flops : t.effective_flops),
-    base: (b) => b.flops,
+    base: (b) => b.flops, paper: (p) => p.flops,
     text: (t) => (t.granularity === "unit" ? "FLOPs for one input, after removal" : "FLOPs for one input, if zeros were skipped") },
   params: { label: "Parameters", kind: "count", of: (t) => t.params, base: (b) => b.params,
-    text: (t) => (t.granularity === "unit" ? "Parameters" : "Parameters that are not zero") },
+    paper: (p) => p.params, text: (t) => (t.granularity === "unit" ? "Parameters" : "Parameters that are not zero") },
 };
 
 function tradeoffPanel(root, bus) {
@@ -27,11 +27,12 @@ function tradeoffPanel(root, bus) {
   const band = s("path", { class: "pv-curve-band" });
   const guess = s("path", { class: "pv-curve-dot-estimate" });
   const dots = s("path", { class: "pv-curve-dot-exact" });
+  const papers = s("g");
   const start = s("circle", { class: "pv-start", r: 4.5 });
   const startText = s("text", { class: "pv-axis", "text-anchor": "end" }, "as it came");
   const marker = s("g", null, s("circle", { class: "pv-curve-point", r: 6 }));
   const drop = s("line", { class: "pv-curve-marker" });
-  const svg = s("svg", { class: "pv-tradeoff-svg", role: "img" }, grid, band, line, guess, dots, start, startText, drop, marker);
+  const svg = s("svg", { class: "pv-tradeoff-svg", role: "img" }, grid, papers, band, line, guess, dots, start, startText, drop, marker);
   const box = h("div", { class: "pv-tradeoff" }, svg);
   const caption = h("p", { class: "pv-quiet", "data-testid": "tradeoff-caption" });
   const empty = emptyState("The curve appears as positions are measured.");
@@ -51,7 +52,8 @@ function tradeoffPanel(root, bus) {
     setHidden(body, !seen.length);
     setHidden(empty.root, seen.length > 0);
     if (!seen.length) return;
-    const all = [...seen.map((p) => p.v), base].filter((v) => known(v) && v > 0);
+    const behind = axis.paper ? (bus.slice("judged_view").published || []).filter((p) => known(axis.paper(p))) : [];
+    const all = [...behind.map((p) => axis.paper(p)), ...seen.map((p) => p.v), base].filter((v) => known(v) && v > 0);
     const low = Math.min(...all) / 1.15;
     const high = Math.max(...all) * 1.15;
     const floor = height - PLOT.bottom;
@@ -59,6 +61,8 @@ function tradeoffPanel(root, bus) {
     const y = (v) => PLOT.top + (1 - v) * (floor - PLOT.top);
     place = { x, y, seen, values };
     drawAxes(at, axis, low, high, x, y, floor, base);
+    papers.replaceChildren(...behind.map((p) => s("circle", { class: "pv-paper", r: 3.5, cx: x(axis.paper(p)).toFixed(1), cy: y(p.accuracy).toFixed(1) },
+      s("title", null, `${p.paper}: ${p.method}, ${percent(p.accuracy)} %`))));
 
     const point = (p) => `${x(p.v).toFixed(1)} ${y(p.a.value).toFixed(1)}`;
     setAttr(line, "d", seen.length > 1 ? `M${seen.map(point).join("L")}` : "");
@@ -128,6 +132,7 @@ function tradeoffPanel(root, bus) {
     const best = place.seen.reduce((a, b) => (near(b) < near(a) ? b : a));
     if (near(best) < 40) bus.move(bus.at.table.sparsity[best.k]);
   });
-  bus.watch(["table", "curve"], draw, "tradeoff");
+  bus.watch(["table", "curve", "judged_view"], draw, "tradeoff");
   bus.onMove(move, { tab: "tradeoff", later: true, box: root });
+  judgedPanel(root, bus);
 }
