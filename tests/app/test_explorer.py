@@ -165,7 +165,7 @@ def test_the_actions_here_are_all_that_are_documented():
         "model", "granularity", "criterion", "scope", "of", "pattern", "multiple_of", "min_units",
         "repair", "seed", "tick", "own", "layer", "unit",
         "tab", "theme", "apply", "undo", "reset", "fine_tune", "cancel", "keep", "discard",
-        "sensitivity", "dismiss", "agreement", "race",
+        "sensitivity", "dismiss", "agreement", "race", "latency",
     }  # fmt: skip
     assert documented == tested
 

@@ -46,6 +46,7 @@ TOP = {
     "criteria_view": {
         "reason", "costs", "agreement", "race", "criteria", "usual", "most", "measures", "help",
     },
+    "judged_view": {"timing", "published", "cards"},
     "fine_tune": {
         "state", "reason", "epochs", "learning_rate", "sources", "source", "progress", "text",
         "steps", "loss", "accuracy", "before", "after", "can_keep",
