@@ -87,7 +87,7 @@ def plain(value):
 def seen(visit, mlp, mlp_data):
     """A visitor who has opened every tab."""
     visitor = visit(mlp, mlp_data)
-    for tab in ("layers", "redundancy", "network", "criteria", "neurons"):
+    for tab in ("layers", "redundancy", "network", "tradeoff", "criteria", "neurons"):
         visitor.send("tab", name=tab)
     visitor.send("unit", unit=2).send("sensitivity").send("tab", name="layers").slide(0.4)
     visitor.send("fine_tune", epochs=1, learning_rate=0.01, source="train")
@@ -134,6 +134,7 @@ def test_lists_of_one_table_are_of_one_length(seen):
 def test_nothing_is_open_yet():
     session = Session()
     assert views.criteria_view(session, {}) == {}
+    assert views.judged_view(session) == {}
     for name in ("controls", "table", "curve", "network", "weights", "neurons", "problem"):
         extra = {"with_detail": True} if name == "problem" else {}
         assert getattr(views, name)(session, **extra) == {}
