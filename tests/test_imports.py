@@ -30,7 +30,8 @@ MAY_USE: dict[str, set[str]] = {
     "plots": set(FLOW),
     "session": {*FLOW, "testing", "zoo"},
     "widgets": {*FLOW, "session", "plots"},
-    "app": {*FLOW, "testing", "zoo", "sweeps", "session", "plots", "widgets"},
+    "reproduce": {*FLOW, "zoo", "plots"},
+    "app": {*FLOW, "testing", "zoo", "sweeps", "reproduce", "session", "plots", "widgets"},
 }
 #: Room -> third parties it may import, at the top of a file or inside a function.
 THIRD_PARTIES: dict[str, set[str]] = {
@@ -42,6 +43,7 @@ THIRD_PARTIES: dict[str, set[str]] = {
     "testing": CORE,
     "zoo": {*CORE, "safetensors", "torchvision"},
     "sweeps": {*CORE, "distributed", "pyarrow", "tomli"},
+    "reproduce": {*CORE, "safetensors", "matplotlib"},
     "plots": {"numpy", "matplotlib", "seaborn", "scipy"},
     "session": {*CORE, "traitlets"},
     "widgets": {"numpy", "ipywidgets", "anywidget", "traitlets"},
@@ -127,7 +129,7 @@ def problems_of(tree: ast.Module, module: str, room: str) -> list[str]:
                 continue
             used = rest[0] if rest else "__init__"
             if (
-                room in ("app", "sweeps") and used not in MAY_USE
+                room in ("app", "sweeps", "reproduce") and used not in MAY_USE
             ):  # a public name, such as __version__
                 continue
             if used not in allowed:

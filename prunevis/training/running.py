@@ -8,6 +8,7 @@ so that what was pruned stays pruned.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -191,7 +192,7 @@ class ScheduleRun:
 
     def _happen(self, event: Event, run: TrainingRun) -> Generator[None, None, None]:
         """Prune, and put what stays to what the event says."""
-        ranking = yield from self._ranked()
+        ranking = yield from self._ranked(event.sparsity)
         plan = ranking.plan(event.sparsity)
         with torch.no_grad():
             tensors = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
@@ -210,9 +211,12 @@ class ScheduleRun:
         run.sparsity, run.measured_at = plan.achieved_sparsity, -1
         yield
 
-    def _ranked(self) -> Generator[None, None, Any]:
-        """Rank the network as it is; statistics are of the training examples."""
-        spec, graph = self.spec, self.graph
+    def _ranked(self, sparsity: float | None = None) -> Generator[None, None, Any]:
+        """Rank the network as it is; statistics are of the training examples.
+
+        Layers with a sparsity of their own come to it as the others do to theirs.
+        """
+        spec, graph = _on_the_way(self.spec, sparsity), self.graph
         criterion, repair = CRITERIA[spec.criterion], REPAIRS[spec.repair]
         data = Data(train=self.parts[0], test=self.parts[1])
         statistics: Statistics | None = None
@@ -275,6 +279,16 @@ class ScheduleRun:
             spec=self.spec,
             settings=self.settings,
         )
+
+
+def _on_the_way(spec: PruningSpec, sparsity: float | None) -> PruningSpec:
+    """Return `spec` with layers' own sparsities as far along as `sparsity` is to the final one."""
+    if sparsity is None or not spec.own_sparsity or not spec.sparsity > 0:
+        return spec
+    share = math.log1p(-sparsity) / math.log1p(-spec.sparsity)
+    own = {name: 1 - (1 - value) ** share for name, value in spec.own_sparsity.items()}
+    assert spec.layers is not None, "layers of their own sparsity are named"
+    return replace(spec, layers=tuple((name, own.get(name, at)) for name, at in spec.layers))
 
 
 def train_count(train: Examples, settings: FineTuneSettings) -> int:

@@ -1,0 +1,11 @@
+"""The works that pruning is known by, done again: `prunevis reproduce NAME`.
+
+Each file holds one work: what the paper did, with its numbers, and the same done here. `base.py`
+runs and resumes them, `report.py` puts both side by side, `mnist.py` finds the data.
+"""
+
+from prunevis.reproduce import han2015
+from prunevis.reproduce.base import REPRODUCTIONS, Context, Reproduction, reproduce
+from prunevis.reproduce.report import Report
+
+__all__ = ["REPRODUCTIONS", "Context", "Report", "Reproduction", "han2015", "reproduce"]
