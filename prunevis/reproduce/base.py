@@ -129,8 +129,9 @@ class Context:
         """
         from safetensors.torch import load_file, save
 
-        path = self.pieces / f"{key}.safetensors"
-        if path.exists():
+        path, record = self.pieces / f"{key}.safetensors", self.pieces / f"{key}.json"
+        if path.exists() and record.exists():
+            self.piece(key, dict)  # for its time
             model = build()
             model.load_state_dict(load_file(path))
             return model.eval()
@@ -144,7 +145,6 @@ class Context:
             _write(path, save(tensors))
             return {}
 
-        record = self.pieces / f"{key}.json"
         record.unlink(missing_ok=True)
         self.piece(key, compute)
         return found["model"]
