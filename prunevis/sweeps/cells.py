@@ -17,7 +17,7 @@ from prunevis.criteria import CRITERIA
 from prunevis.errors import SpecError
 from prunevis.pruning.spec import PruningSpec
 from prunevis.sweeps.names import check_name
-from prunevis.training.settings import FineTuneSettings
+from prunevis.training import FineTuneSettings, Schedule, make_schedule
 from prunevis.zoo import DATASETS, MODELS
 
 #: What holds for fine-tuning alone, and nothing if there are no epochs.
@@ -26,8 +26,8 @@ TUNING = ("lr", "batch_size", "momentum", "weight_decay", "lr_schedule")
 NUMBERS = ("sparsity", "keep", "lr", "momentum", "weight_decay")
 WHOLE = ("multiple_of", "min_units", "epochs", "batch_size", "seed")
 
-#: Schedules, with the names of what can be set for each.
-SCHEDULES: dict[str, tuple[str, ...]] = {"one-shot": ()}
+#: The schedule whose epochs are an axis; all others have epochs of their own.
+ONE_SHOT = "one-shot"
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,12 @@ class Cell:
     sparsity, keep, of
         The same; `sparsity` is None where `keep` says how much stays.
     schedule
-        When it is pruned: "one-shot".
+        When it is pruned: a name in `prunevis.SCHEDULES`.
     schedule_options
         What is set of the schedule, as pairs of name and value.
     epochs
-        Of fine-tuning; 0 for none, and the five below are then at their defaults.
+        Of fine-tuning after one shot; 0 for none, and the five below are then at their defaults.
+        Other schedules have epochs of their own, among their options.
     lr, batch_size, momentum, weight_decay, lr_schedule
         As for `FineTuneSettings`, whose `schedule` is `lr_schedule` here.
     seed
@@ -94,7 +95,7 @@ class Cell:
                 object.__setattr__(self, name, float(getattr(self, name)))
         check_name(self.model, MODELS)
         check_name(self.data, DATASETS)
-        if self.epochs == 0:
+        if not self.trained:
             for name in TUNING:
                 object.__setattr__(self, name, DEFAULTS[name])
         _ = self.settings
@@ -108,9 +109,33 @@ class Cell:
         self._check_schedule()
 
     def _check_schedule(self) -> None:
-        known = nearest(self.schedule, SCHEDULES, "schedule")
-        for name, _ in self.schedule_options:
-            nearest(name, SCHEDULES[known], f"setting of the schedule {known!r}")
+        if self.schedule == ONE_SHOT:
+            if self.schedule_options:
+                raise SpecError(
+                    "One shot has nothing to set; its epochs are an axis.",
+                    got=dict(self.schedule_options),
+                    fix="Write epochs = [0, 3].",
+                )
+            return
+        if self.epochs:
+            raise SpecError(
+                f"The schedule {self.schedule!r} has epochs of its own.",
+                got=f"epochs {self.epochs}",
+                fix=f'Write schedule = {{name = "{self.schedule}", epochs = {self.epochs}}}.',
+            )
+        unable = self.when.unavailable(self.granularity)
+        if unable is not None:
+            raise SpecError(unable, got=f"granularity {self.granularity!r}")
+
+    @property
+    def trained(self) -> bool:
+        """Whether anything is trained."""
+        return self.epochs > 0 or self.schedule != ONE_SHOT
+
+    @property
+    def when(self) -> Schedule:
+        """The schedule, with its options."""
+        return make_schedule(self.schedule, **{k: _deep(v) for k, v in self.schedule_options})
 
     @property
     def spec(self) -> PruningSpec:
@@ -134,10 +159,10 @@ class Cell:
     @property
     def settings(self) -> FineTuneSettings | None:
         """How it is fine-tuned; None for not at all."""
-        if self.epochs == 0:
+        if not self.trained:
             return None
         return FineTuneSettings(
-            epochs=self.epochs,
+            epochs=max(1, self.epochs),
             lr=self.lr,
             batch_size=self.batch_size,
             momentum=self.momentum,
@@ -231,6 +256,11 @@ def _check_type(name: str, value: Any) -> None:
         raise SpecError(
             f"`{name}` holds what it cannot.", expected=kind, got=repr(value)[:80], where=name
         )
+
+
+def _deep(value: Any) -> Any:
+    """Return lists as tuples, as schedules hold them."""
+    return tuple(_deep(part) for part in value) if isinstance(value, (list, tuple)) else value
 
 
 def _said(value: Any) -> str:

@@ -6,7 +6,6 @@ import json
 import platform
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -16,16 +15,17 @@ from torch import nn
 
 from prunevis import __version__
 from prunevis.data import Data
-from prunevis.errors import DataError, PrunevisError
+from prunevis.errors import DataError, PrunevisError, SpecError
 from prunevis.evaluation.exact import Evaluation, evaluate
 from prunevis.evaluation.pace import threads
 from prunevis.graph.cost import CostModel
 from prunevis.graph.layers import ModelGraph
 from prunevis.graph.trace import trace
 from prunevis.pruning import PruningPlan, rank
-from prunevis.sweeps.cells import TUNING, Cell
+from prunevis.steps import finished
+from prunevis.sweeps.cells import ONE_SHOT, TUNING, Cell
 from prunevis.sweeps.names import data_named, drawing, looking_in, model_named, takes_seed
-from prunevis.training import fine_tune_steps, trainable_copy
+from prunevis.training import fine_tune_steps, run_schedule_steps, trainable_copy
 
 #: Test examples a batch: fixed, since sums depend on it in their last digits.
 BATCH = 500
@@ -58,14 +58,14 @@ class Outcome:
     plan
         What went.
     pruned
-        Measured when all was pruned, before it was fine-tuned.
+        Measured when all was pruned, before it was fine-tuned; None if it was trained meanwhile.
     steps
         Optimiser steps taken.
     """
 
     model: nn.Module
     plan: PruningPlan
-    pruned: Evaluation
+    pruned: Evaluation | None
     steps: int
 
 
@@ -106,18 +106,19 @@ def measure_cell(cell: Cell, folder: str | None = None) -> dict[str, Any]:
         own = cell.seed if takes_seed(cell.model) else None
         dense = _dense(cell.model, cell.data, own)
         with drawing(cell.seed):
-            outcome = SCHEDULES[cell.schedule](dense, cell)
-        last = outcome.pruned
-        if outcome.steps:
+            outcome = (one_shot if cell.schedule == ONE_SHOT else scheduled)(dense, cell)
+        pruned = outcome.pruned
+        last = pruned if pruned is not None and not outcome.steps else None
+        if last is None:
             last = evaluate(outcome.model, dense.data.test, batch_size=BATCH)
         costs = CostModel(dense.graph)
         before, after = costs.cost(), costs.cost(outcome.plan)
         return {
             "accuracy_dense": dense.evaluation.accuracy,
-            "accuracy_pruned": outcome.pruned.accuracy,
+            "accuracy_pruned": pruned.accuracy if pruned is not None else None,
             "accuracy": last.accuracy,
             "loss_dense": dense.evaluation.loss,
-            "loss_pruned": outcome.pruned.loss,
+            "loss_pruned": pruned.loss if pruned is not None else None,
             "loss": last.loss,
             "examples": last.total,
             "achieved_sparsity": outcome.plan.achieved_sparsity,
@@ -150,16 +151,33 @@ def one_shot(dense: Dense, cell: Cell) -> Outcome:
     pruned = evaluate(model, dense.data.test, batch_size=BATCH)
     steps = 0
     if cell.settings is not None:
-        if dense.data.train is None:
-            raise DataError("There are no training examples to fine-tune on.", where=cell.data)
-        few = replace(dense.data, test=dense.data.test.take(slice(WATCHED)))
+        few = _watching_few(dense, cell)
         for report in fine_tune_steps(model, few, masks=masks, settings=cell.settings):
             steps = report.steps
     return Outcome(model, plan, pruned, steps)
 
 
-#: By the schedule's name, how a cell is pruned and trained.
-SCHEDULES: dict[str, Callable[[Dense, Cell], Outcome]] = {"one-shot": one_shot}
+def scheduled(dense: Dense, cell: Cell) -> Outcome:
+    """Train and prune the network on the cell's schedule."""
+    found = finished(
+        run_schedule_steps(
+            dense.model,
+            _watching_few(dense, cell),
+            cell.when,
+            spec=cell.spec,
+            settings=cell.settings,
+            graph=dense.graph,
+        )
+    )
+    if found.plan is None:
+        raise SpecError("The schedule pruned nothing.", where=cell.schedule)
+    return Outcome(found.model, found.plan, None, found.timeline.steps)
+
+
+def _watching_few(dense: Dense, cell: Cell) -> Data:
+    if dense.data.train is None:
+        raise DataError("There are no training examples to train on.", where=cell.data)
+    return replace(dense.data, test=dense.data.test.take(slice(WATCHED)))
 
 
 @lru_cache(maxsize=2)
@@ -194,7 +212,7 @@ def row_of(cell: Cell, found: dict[str, Any]) -> dict[str, Any]:
     told = cell.as_dict()
     for name in ("layers", "schedule_options"):
         told[name] = json.dumps(told[name]) if told[name] else None
-    if cell.epochs == 0:  # nothing was trained, so nothing is said of how
+    if not cell.trained:  # nothing was trained, so nothing is said of how
         told.update(dict.fromkeys(TUNING))
     about = {
         "prunevis": __version__,

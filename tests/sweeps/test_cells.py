@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from prunevis.errors import SpecError, UnknownNameError
 from prunevis.sweeps import Cell
-from prunevis.sweeps.cells import DEFAULTS, FIELDS, SCHEDULES
+from prunevis.sweeps.cells import DEFAULTS, FIELDS
 from prunevis.sweeps.names import check_name
-from prunevis.sweeps.running import SCHEDULES as RUN
+from prunevis.training import make_schedule
 from prunevis.zoo import MODELS
 
 CELLS = st.builds(
@@ -82,8 +82,12 @@ def test_a_cell_in_words() -> None:
     assert str(Cell("lenet5", sparsity=0.9, seed=2)) == "lenet5, sparsity 0.9, seed 2"
 
 
-def test_what_a_schedule_can_be_told_is_what_can_run() -> None:
-    assert SCHEDULES.keys() == RUN.keys()
+def test_a_schedule_has_its_own_epochs_and_is_trained_with_the_cell_s_rate() -> None:
+    cell = Cell("lenet5", schedule="iterative", schedule_options=(("rounds", 2),), lr=0.1)
+    assert cell.when == make_schedule("iterative", rounds=2)
+    assert cell.settings.lr == 0.1
+    assert cell != Cell("lenet5", schedule="iterative", lr=0.1)
+    assert Cell.from_dict(json.loads(json.dumps(cell.as_dict()))) == cell
 
 
 @pytest.mark.parametrize(
@@ -104,8 +108,11 @@ def test_what_a_schedule_can_be_told_is_what_can_run() -> None:
         ({"epochs": -1}, SpecError, "`epochs`"),
         ({"epochs": 1, "lr": 0}, SpecError, "`lr` must be above 0"),
         ({"epochs": 1, "lr_schedule": "stair"}, SpecError, "no schedule 'stair'"),
-        ({"schedule": "oneshot"}, SpecError, r"no schedule 'oneshot'.*Did you mean 'one-shot'"),
-        ({"schedule_options": (("n", 3),)}, SpecError, "no setting of the schedule 'one-shot' 'n'"),
+        ({"schedule": "oneshot"}, UnknownNameError, r"'oneshot'.*Did you mean 'one-shot'"),
+        ({"schedule": "cubic", "epochs": 2}, SpecError, "'cubic' has epochs of its own"),
+        ({"schedule": "slimming"}, SpecError, "prunes units only"),
+        ({"schedule": "cubic", "schedule_options": (("pow", 1),)}, SpecError, "no field 'pow'"),
+        ({"schedule_options": (("n", 3),)}, SpecError, "One shot has nothing to set"),
         ({"granularity": "filter"}, SpecError, "no granularity 'filter'"),
         ({"layers": "fc1"}, SpecError, r"`layers`.*names of layers"),
         ({"pattern": "2:x"}, SpecError, "2:x"),

@@ -15,6 +15,7 @@ from prunevis.errors import ModelError, SpecError
 from prunevis.sweeps import COLUMNS, Cell, measure_cell, run_cell
 from prunevis.sweeps.running import _dense, forget
 from prunevis.sweeps.table import FIGURES
+from prunevis.training import make_schedule
 
 
 def cell(folder, **more) -> Cell:
@@ -70,6 +71,21 @@ def test_fine_tuning_is_that_of_fine_tune(folder) -> None:
     assert row["accuracy_pruned"] == tuned.before.accuracy
     assert row["accuracy"] == tuned.after.accuracy != tuned.before.accuracy
     assert row["steps"] == 3  # 64 examples are one batch
+
+
+def test_a_schedule_runs_as_run_schedule_and_twice_the_same(folder) -> None:
+    options = (("epochs", 2.0), ("rounds", 2))
+    one = cell(folder, sparsity=0.6, schedule="iterative", schedule_options=options, lr=0.1)
+    row = run_cell(one, str(folder.path))
+    module = own(folder)
+    made = make_schedule("iterative", rounds=2, epochs=2.0)
+    found = pv.run_schedule(module.fixed(), module.data(), made, sparsity=0.6, lr=0.1)
+    assert row["status"] == "ok", row
+    assert row["accuracy"] == found.after.accuracy
+    assert (row["steps"], row["accuracy_pruned"], row["lr"]) == (4, None, 0.1)
+    assert row["nonzero_params"] == found.cost_after.nonzero_params
+    again = run_cell(one, str(folder.path))
+    assert {**row, "seconds": 0} == {**again, "seconds": 0}
 
 
 def test_the_same_cell_has_the_same_figures_whatever_ran_before(folder) -> None:
