@@ -48,7 +48,7 @@ class Examples(NamedTuple):
         return Examples(self.inputs[indices], self.targets[indices])
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False, slots=True, repr=False)
 class Data:
     """A task: examples to measure on and, optionally, examples to train on.
 
@@ -81,6 +81,20 @@ class Data:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_names", tuple(str(c) for c in self.class_names))
+
+    def __repr__(self) -> str:
+        def said(part: Any) -> str:
+            if not isinstance(part, Examples):
+                return _kind(part)
+            return f"{part.count:,} of shape {tuple(part.inputs.shape[1:])}"
+
+        words = [self.name] if self.name else []
+        if self.train is not None:
+            words.append(f"train: {said(self.train)}")
+        words.append(f"test: {said(self.test)}")
+        if self.class_names:
+            words.append(f"{len(self.class_names)} classes")
+        return f"Data({', '.join(words)})"
 
 
 def as_data(data: Any, *, num_classes: int | None = None) -> Data:
@@ -140,10 +154,23 @@ def as_examples(
         raise DataError(
             "These data are of a kind that cannot be read.",
             expected="a pair of tensors (inputs, targets), a Dataset, a DataLoader or Data",
-            got=type(data).__name__,
+            got=_kind(data),
             where=where,
+            fix="Arrays become tensors by torch.from_numpy. Accuracy is measured of networks with one "
+            "input; those with several can be traced, ranked and removed from."
+            if isinstance(data, (tuple, list))
+            else None,
         )
     return _checked(examples, where, num_classes), note
+
+
+def _kind(item: Any) -> str:
+    """Return what something is, in words: its kind, and its parts' kinds and shapes."""
+    name = type(item).__name__
+    if isinstance(item, (tuple, list)) and 0 < len(item) <= 8:
+        return f"{name} of {', '.join(_kind(part) for part in item)}"
+    shape = getattr(item, "shape", None)
+    return name if shape is None else f"{name} {tuple(shape)}"
 
 
 @contextmanager

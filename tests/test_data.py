@@ -290,3 +290,29 @@ def test_targets_above_the_classes():
 def test_whole_number_inputs_need_no_check_for_nan():
     tokens = torch.randint(0, 9, (6, 3))
     assert torch.equal(as_data((tokens, TARGETS)).test.inputs, tokens)
+
+
+def test_data_say_what_they_are_without_their_numbers():
+    data = Data(
+        train=Examples(torch.zeros(6, 1, 4, 4), torch.zeros(6, dtype=torch.int64)),
+        test=Examples(torch.zeros(3, 1, 4, 4), torch.zeros(3, dtype=torch.int64)),
+        class_names=("a", "b"),
+        name="Small",
+    )
+    assert (
+        repr(data)
+        == "Data(Small, train: 6 of shape (1, 4, 4), test: 3 of shape (1, 4, 4), 2 classes)"
+    )
+    pair = (torch.zeros(2, 3), torch.zeros(2))
+    assert repr(Data(train=None, test=pair)) == "Data(test: tuple of Tensor (2, 3), Tensor (2,))"
+
+
+def test_what_cannot_be_read_is_named_with_its_shapes():
+    arrays = (np.zeros((5, 4)), np.zeros(5))
+    with pytest.raises(
+        DataError, match=r"Got: tuple of ndarray \(5, 4\), ndarray \(5,\).*from_numpy"
+    ):
+        as_data(arrays)
+    two_inputs = ((torch.zeros(5, 4), torch.zeros(5, 4)), torch.zeros(5))
+    with pytest.raises(DataError, match=r"tuple of tuple of Tensor \(5, 4\), .*one input"):
+        as_data(two_inputs)

@@ -190,6 +190,10 @@ class Predictor:
                 f"A batch of {worked} examples went through before: a forward pass must not "
                 "depend on the size of the batch (look for a hard-coded size in a view or reshape)."
             )
+        weights = self.model.parameters() if isinstance(self.model, nn.Module) else ()
+        own = next((p.dtype for p in weights if p.is_floating_point()), None)
+        if own is not None and inputs.is_floating_point() and inputs.dtype != own:
+            fix = f"The model's weights are {own}, the inputs {inputs.dtype}: convert one of them."
         return ModelError(
             "The model's forward raised an error.",
             got=f"{type(error).__name__}: {str(error).strip().rstrip('.')}",

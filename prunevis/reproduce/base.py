@@ -106,9 +106,9 @@ class Context:
         self.say(f"{key} ...")
         begin = time.perf_counter()
         result = dict(compute())
-        seconds = time.perf_counter() - begin
+        seconds = round(time.perf_counter() - begin, 2)
         self.seconds += seconds
-        _write(path, json.dumps({"seconds": round(seconds, 2), "result": result}).encode())
+        _write(path, json.dumps({"seconds": seconds, "result": result}).encode())
         self.say(f"{key}: {seconds:.1f} s")
         # as it will be read from disk
         return json.loads(json.dumps(result))

@@ -182,3 +182,9 @@ def test_batch_sizes_follow_the_measured_time():
     for _ in range(5):
         sizer.record(sizer.size, sizer.size * 1.0)
     assert sizer.size == 1
+
+
+def test_weights_and_inputs_of_two_kinds_are_named():
+    half = nn.Linear(3, 3).half()
+    with pytest.raises(ModelError, match=r"weights are torch.float16, the inputs torch.float32"):
+        evaluate(half, (LOGITS, TARGETS))
