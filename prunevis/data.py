@@ -156,8 +156,8 @@ def as_examples(
             expected="a pair of tensors (inputs, targets), a Dataset, a DataLoader or Data",
             got=_kind(data),
             where=where,
-            fix="Arrays become tensors by torch.from_numpy. Accuracy is measured of networks with one "
-            "input; those with several can be traced, ranked and removed from."
+            fix="Arrays become tensors by torch.from_numpy. Accuracy is measured of networks with "
+            "one input; those with several can be traced, ranked and removed from."
             if isinstance(data, (tuple, list))
             else None,
         )
