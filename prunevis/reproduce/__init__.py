@@ -4,8 +4,16 @@ Each file holds one work: what the paper did, with its numbers, and the same don
 runs and resumes them, `report.py` puts both side by side, `mnist.py` finds the data.
 """
 
-from prunevis.reproduce import han2015
+from prunevis.reproduce import han2015, keras_guide
 from prunevis.reproduce.base import REPRODUCTIONS, Context, Reproduction, reproduce
 from prunevis.reproduce.report import Report
 
-__all__ = ["REPRODUCTIONS", "Context", "Report", "Reproduction", "han2015", "reproduce"]
+__all__ = [
+    "REPRODUCTIONS",
+    "Context",
+    "Report",
+    "Reproduction",
+    "han2015",
+    "keras_guide",
+    "reproduce",
+]
