@@ -4,7 +4,11 @@ Each file holds one work: what the paper did, with its numbers, and the same don
 runs and resumes them, `report.py` puts both side by side, `mnist.py` finds the data.
 """
 
-from prunevis.reproduce import han2015, keras_guide
+from prunevis.reproduce import (
+    han2015,
+    keras_guide,
+    snip2019,
+)
 from prunevis.reproduce.base import REPRODUCTIONS, Context, Reproduction, reproduce
 from prunevis.reproduce.report import Report
 
@@ -16,4 +20,5 @@ __all__ = [
     "han2015",
     "keras_guide",
     "reproduce",
+    "snip2019",
 ]
