@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from prunevis.app.views.pieces import terms_of
 from prunevis.graph.layers import LayerInfo
 from prunevis.session.jobs import SOON
 from prunevis.session.state import Session, Stage
@@ -268,5 +269,5 @@ def sensitivity(session: Session) -> Generator[None, None, dict[str, Any]]:
         "png": _png(ax),
         "alt": plots.alt.sensitivity(result),
         "text": "One layer pruned at a time, the others whole: a line that falls early is a layer "
-        "to prune less (Han et al. 2015).",
+        f"to prune less (Han et al. 2015).{terms_of(result.spec)}",
     }

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -33,6 +33,7 @@ from prunevis.graph.trace import trace
 from prunevis.pruning.cuts import Ranking
 from prunevis.pruning.plan import PruningPlan
 from prunevis.pruning.ranking import rank_steps
+from prunevis.pruning.repairs.mending import Mending, mending_of
 from prunevis.pruning.spec import PruningSpec
 from prunevis.steps import finished, reported
 
@@ -113,15 +114,30 @@ def race_steps(
     shares: Sequence[float] = DEFAULT_SHARES,
     images: int | None = None,
     max_examples: int = 1024,
+    repair: str = "none",
+    multiple_of: int = 1,
+    min_units: int = 1,
+    pattern: str | None = None,
+    mending: Mending | None = None,
     graph: ModelGraph | None = None,
     baseline: Evaluation | None = None,
     device: torch.device | str | None = None,
 ) -> Generator[RaceProgress, None, Race]:
     """Race step by step; the last report carries the `Race`, also returned.
 
-    Parameters as for `race`. Closing the generator cancels.
+    Parameters as for `race`, and `mending`: what `repair` reads, if at hand. Closing the generator
+    cancels.
     """
-    PruningSpec.make("random", granularity, scope)
+    spec = PruningSpec.make(
+        "random",
+        granularity,
+        scope,
+        0.0,
+        repair=repair,
+        multiple_of=multiple_of,
+        min_units=min_units,
+        pattern=pattern,
+    )
     names, drawn, at = racing(criteria, granularity), _checked_seeds(seeds), check_measure(at)
     places = check_sparsities(shares, "shares")
     check_images(images)
@@ -131,6 +147,8 @@ def race_steps(
     yield RaceProgress(0, total, "Tracing the network")
     graph = graph or trace(model, first_input(data))
     costs = CostModel(graph)
+    if mending is None:
+        mending = mending_of(repair, model, graph, data=data)
     engine = Engine(model, graph, examples.count)
     sampler: Sampler | None = None
     runs: dict[str, list[RaceRun]] = {name: [] for name in names}
@@ -139,11 +157,13 @@ def race_steps(
         seeds_of = f", seed {seed}" if draws(name) else ""
         text = f"{CRITERIA[name].label}{seeds_of}"
         scored = yield from reported(
-            _scored(model, data, graph, PruningSpec.make(name, granularity, scope, 0.0, None, seed),
+            # mended below: the order is the same without
+            _scored(model, data, graph, replace(spec, criterion=name, seed=seed, repair="none"),
                     max_examples),
             RaceProgress(done, total, f"{text}: scoring"),
         )  # fmt: skip
         ranking, seconds, count = scored
+        ranking = ranking.mended(mending)
         counted = max(counted, count)
         if sampler is None:
             sampler, baseline = yield from reported(
@@ -164,7 +184,7 @@ def race_steps(
             yield RaceProgress(done, total, text)
     assert baseline is not None  # there is at least one lap
     racers = tuple(Racer(n, CRITERIA[n].label, tuple(runs[n]), _note(n)) for n in names)
-    result = Race(at, granularity, scope, tuple(places), racers, drawn, baseline, counted)
+    result = Race(at, granularity, scope, tuple(places), racers, drawn, baseline, counted, spec)
     yield RaceProgress(total, total, "Done", result)
     return result
 
@@ -181,6 +201,10 @@ def race(
     shares: Sequence[float] = DEFAULT_SHARES,
     images: int | None = None,
     max_examples: int = 1024,
+    repair: str = "none",
+    multiple_of: int = 1,
+    min_units: int = 1,
+    pattern: str | None = None,
     graph: ModelGraph | None = None,
     baseline: Evaluation | None = None,
     device: torch.device | str | None = None,
@@ -208,6 +232,8 @@ def race(
         Test images for each network; None for all, which makes every figure that of `evaluate`.
     max_examples
         Size of each calibration sample.
+    repair, multiple_of, min_units, pattern
+        As for `PruningSpec.make`; the same for all.
     graph, baseline
         From `trace` and `evaluate`, if at hand.
 
@@ -231,6 +257,10 @@ def race(
         shares=shares,
         images=images,
         max_examples=max_examples,
+        repair=repair,
+        multiple_of=multiple_of,
+        min_units=min_units,
+        pattern=pattern,
         graph=graph,
         baseline=baseline,
         device=device,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from prunevis.evaluation.estimate import AccuracyEstimate
 from prunevis.evaluation.exact import Evaluation
 from prunevis.graph.cost import ModelCost
+from prunevis.pruning.spec import PruningSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,8 @@ class Race:
         The unpruned network on the same data.
     num_calibration
         Examples that statistics were taken from.
+    spec
+        What all were pruned by, but for the criterion, the seed and how much.
     """
 
     at: str
@@ -124,6 +127,7 @@ class Race:
     seeds: tuple[int, ...]
     baseline: Evaluation
     num_calibration: int
+    spec: PruningSpec = field(repr=False)
 
     def __getitem__(self, criterion: str) -> Racer:
         """Return a criterion's runs; KeyError if it did not take part."""

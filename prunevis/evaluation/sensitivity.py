@@ -23,6 +23,7 @@ from prunevis.graph.layers import ModelGraph
 from prunevis.graph.trace import trace
 from prunevis.pruning.cuts import Ranking
 from prunevis.pruning.ranking import rank
+from prunevis.pruning.repairs.mending import Mending, mending_of
 from prunevis.pruning.scoring import classes_stay, collected
 from prunevis.pruning.spec import PruningSpec
 from prunevis.steps import finished, reported
@@ -47,6 +48,11 @@ class Sensitivity:
         The unpruned network on the same data.
     skipped
         Layers without estimates, each with a sentence that says why.
+    achieved
+        By layer: the share that went at each of `sparsities`. A pattern, a multiple or units that
+        stay may allow less than was asked, or something in between.
+    spec
+        What was asked, but for the layers and the sparsity.
     """
 
     criterion: str
@@ -55,6 +61,8 @@ class Sensitivity:
     estimates: Mapping[str, tuple[AccuracyEstimate, ...]] = field(repr=False)
     baseline: Evaluation
     skipped: Mapping[str, str] = field(repr=False)
+    achieved: Mapping[str, tuple[float, ...]] = field(repr=False)
+    spec: PruningSpec = field(repr=False)
 
     def __repr__(self) -> str:
         return (
@@ -119,6 +127,11 @@ def sensitivity_steps(
     layers: Iterable[str] | None = None,
     images: int | None = 1000,
     seed: int = 0,
+    repair: str = "none",
+    multiple_of: int = 1,
+    min_units: int = 1,
+    pattern: str | None = None,
+    mending: Mending | None = None,
     graph: ModelGraph | None = None,
     statistics: Any = None,
     baseline: Evaluation | None = None,
@@ -126,27 +139,46 @@ def sensitivity_steps(
 ) -> Generator[SensitivityProgress, None, Sensitivity]:
     """Scan pair by pair; the last report carries the `Sensitivity`, also returned.
 
-    Parameters as for `sensitivity`. All layers get their coarse points before any gets fine ones.
+    Parameters as for `sensitivity`, and `mending`: what `repair` reads, if at hand. All layers get
+    their coarse points before any gets fine ones.
     """
-    spec = PruningSpec.make(criterion, granularity, "layer", 0.0, layers, seed)
+    asked = PruningSpec.make(
+        criterion,
+        granularity,
+        "layer",
+        0.0,
+        layers,
+        seed,
+        repair,
+        multiple_of=multiple_of,
+        min_units=min_units,
+        pattern=pattern,
+    )
+    # mended below: the order is the same without
+    spec = replace(asked, repair="none")
     positions = check_sparsities(sparsities)
     check_images(images)
     examples = examples_of(data)
     graph = trace(model, examples.inputs[:1]) if graph is None else check_graph(graph)
     classes_stay(graph, spec)
     statistics = collected(model, data, graph, criterion, statistics)
+    if mending is None:
+        mending = mending_of(repair, model, graph, statistics=statistics, data=data)
     # For its checks of the request as a whole: what it raises holds for every layer.
-    rank(model, spec, graph=graph, statistics=statistics)
+    whole = rank(model, spec, graph=graph, statistics=statistics)
     chosen, skipped = _chosen(graph, granularity, spec.layer_names)
     rankings: dict[str, Ranking] = {}
     for name in chosen:
         alone = replace(spec, layers=((name, None),))
         try:
-            rankings[name] = rank(model, alone, graph=graph, statistics=statistics)
+            ranking = rank(model, alone, graph=graph, statistics=statistics)
+            rankings[name] = ranking.mended(mending)
         except (SpecError, NothingToPruneError) as error:
-            if layers is not None:
+            # a layer too small for what is to stay of it keeps no other from being scanned
+            if layers is not None and multiple_of == min_units == 1:
                 raise
-            skipped[name] = error.problem
+            key = name if granularity == "weight" else graph.layers[name].group
+            skipped[name] = whole.skipped.get(key or name, error.problem)
         yield SensitivityProgress(0, len(chosen) * len(positions), {})
     total = len(rankings) * len(positions)
     found: dict[str, dict[float, AccuracyEstimate]] = {name: {} for name in rankings}
@@ -177,6 +209,11 @@ def sensitivity_steps(
         {name: tuple(points[s] for s in positions) for name, points in found.items()},
         baseline,
         skipped,
+        {
+            name: tuple(ranking.plan(s).achieved_sparsity for s in positions)
+            for name, ranking in rankings.items()
+        },
+        replace(asked, layers=None),
     )
     yield SensitivityProgress(total, total, _copied(found), result)
     return result
@@ -198,6 +235,10 @@ def sensitivity(
     layers: Iterable[str] | None = None,
     images: int | None = 1000,
     seed: int = 0,
+    repair: str = "none",
+    multiple_of: int = 1,
+    min_units: int = 1,
+    pattern: str | None = None,
     graph: ModelGraph | None = None,
     statistics: Any = None,
     baseline: Evaluation | None = None,
@@ -218,6 +259,8 @@ def sensitivity(
         Names; None for all that can be pruned but the output layer.
     images
         Test images run for each pair; None for all.
+    repair, multiple_of, min_units, pattern
+        As for `PruningSpec.make`.
     seed, graph, statistics, baseline
         As for `tradeoff`.
 
@@ -237,6 +280,10 @@ def sensitivity(
         layers=layers,
         images=images,
         seed=seed,
+        repair=repair,
+        multiple_of=multiple_of,
+        min_units=min_units,
+        pattern=pattern,
         graph=graph,
         statistics=statistics,
         baseline=baseline,

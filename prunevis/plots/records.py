@@ -134,17 +134,22 @@ def layer_curves(result: Any) -> tuple[dict[str, Curve], float | None]:
     Parameters
     ----------
     result
-        From `prunevis.sensitivity` (``estimates`` by layer beside ``sparsities``, and
-        ``baseline.accuracy``, which each curve then begins with), or its progress (``estimates``
-        by layer, then by sparsity); or a mapping from layer names to what `curve_of` takes.
+        From `prunevis.sensitivity` (``estimates`` by layer beside ``sparsities``, what was
+        ``achieved`` of them, where known, and ``baseline.accuracy``, which each curve then begins
+        with), or its progress (``estimates`` by layer, then by sparsity); or a mapping from layer
+        names to what `curve_of` takes.
     """
     if isinstance(result, Mapping):
         return {name: curve_of(curve) for name, curve in result.items()}, None
     baseline = _baseline(result)
     curves: dict[str, Curve] = {}
+    achieved = getattr(result, "achieved", {})
     for name, estimates in result.estimates.items():
         by_sparsity = isinstance(estimates, Mapping)
-        pairs = estimates.items() if by_sparsity else zip(result.sparsities, estimates, strict=True)
+        if by_sparsity:
+            pairs = list(estimates.items())
+        else:
+            pairs = list(zip(achieved.get(name, result.sparsities), estimates, strict=True))
         known = sorted(pairs, key=lambda pair: pair[0])
         curve = _curve([s for s, _ in known], [e for _, e in known], baseline)
         curves[name] = curve if baseline is None else _from_dense(curve, baseline)

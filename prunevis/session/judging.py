@@ -24,6 +24,7 @@ from prunevis.evaluation import (
 from prunevis.evaluation.equal import MEASURES
 from prunevis.session.choices import unavailable
 from prunevis.session.jobs import LONG, SOON
+from prunevis.session.mending import mending_steps
 from prunevis.session.state import Setting, Stage
 
 if TYPE_CHECKING:
@@ -210,6 +211,8 @@ class Judge:
         yield from self._shown("agreement", steps)
 
     def _race(self, stage: Stage, setting: Setting, names: list[str], at: str) -> Steps:
+        yield
+        mending = yield from mending_steps(self.controller, stage, setting)
         steps = race_steps(
             stage.model,
             self.controller.session.network.data,
@@ -219,6 +222,11 @@ class Judge:
             granularity=setting.granularity,
             scope=setting.scope,
             images=RACE_IMAGES,
+            repair=setting.repair,
+            multiple_of=setting.multiple_of,
+            min_units=setting.min_units,
+            pattern=setting.pattern,
+            mending=mending,
             graph=stage.graph,
             baseline=stage.baseline,
         )

@@ -24,7 +24,7 @@ from prunevis.pruning import rank_steps
 from prunevis.session import choices
 from prunevis.session.jobs import REFINE
 from prunevis.session.memory import give_back
-from prunevis.session.mending import both, mended_steps, refusals
+from prunevis.session.mending import both, mending_steps, refusals
 from prunevis.session.positions import position_steps
 from prunevis.session.state import Scan, Status, Table
 from prunevis.session.tables import build_table, keep
@@ -97,7 +97,7 @@ def rank_setting(controller: Adjusting) -> Steps:
             return
         yield
     keep(controller.rankings, key, ranking)
-    mended = yield from mended_steps(controller, stage, setting, ranking)
+    mended = ranking.mended((yield from mending_steps(controller, stage, setting)))
     left = refusals(stage, mended)
     yield
     pairs = yield from position_steps(stage, setting, mended, controller.extra)
@@ -217,11 +217,12 @@ def _collecting(needs: Iterable[str]) -> str:
 
 
 def scan(controller: Adjusting) -> Steps:
-    """Prune one layer at a time and see what it costs."""
+    """Prune one layer at a time, in the pieces and with the repair chosen; see what it costs."""
     session = controller.session
     stage, setting, data = session.network.stage, session.setting, session.network.data
     session.scan = Scan("running", "Starting")
     yield
+    mending = yield from mending_steps(controller, stage, setting)
     # units that leave together are one curve, under the first of their layers
     layers = {
         name if setting.granularity == "weight" else stage.graph.layers[name].group: name
@@ -237,6 +238,11 @@ def scan(controller: Adjusting) -> Steps:
         statistics=session.statistics,
         baseline=stage.baseline,
         seed=setting.seed,
+        repair=setting.repair,
+        multiple_of=setting.multiple_of,
+        min_units=setting.min_units,
+        pattern=setting.pattern,
+        mending=mending,
     )
     for progress in steps:
         session.scan = Scan(

@@ -15,6 +15,7 @@ from prunevis.statistics import Statistics, collect_steps
 
 if TYPE_CHECKING:
     from prunevis.session.adjusting import Adjusting
+    from prunevis.session.desk import Desk
 
 #: Calibration examples whose moments are collected, and that are run again at each position.
 EXAMPLES, RUN = 2048, 512
@@ -53,12 +54,12 @@ def with_usable_repair(graph: ModelGraph, setting: Setting) -> Setting:
     return replace(setting, repair="none")
 
 
-def mended_steps(
-    controller: Adjusting, stage: Stage, setting: Setting, ranking: Ranking
-) -> Generator[None, None, Ranking]:
-    """Return `ranking` with the repair of `setting`; what that reads is collected first."""
+def mending_steps(
+    controller: Desk, stage: Stage, setting: Setting
+) -> Generator[None, None, Mending | None]:
+    """Return the repair of `setting` with what it reads, collected first; None for none."""
     if setting.repair == "none":
-        return ranking
+        return None
     session, needs = controller.session, REPAIRS[setting.repair].needs
     data = session.network.data
     statistics = controller.readings.of(stage)
@@ -74,7 +75,7 @@ def mended_steps(
                 controller.readings.put(stage, statistics)
             yield
     inputs = calibration_inputs(data, statistics)[:RUN] if "examples" in needs else None
-    return ranking.mended(Mending(setting.repair, statistics, inputs))
+    return Mending(setting.repair, statistics, inputs)
 
 
 def refusals(stage: Stage, ranking: Ranking) -> tuple[str, ...]:

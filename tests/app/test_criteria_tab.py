@@ -62,6 +62,16 @@ def test_criteria_of_weights_race_too(visitor):
     assert "Pruned by weights" in found["text"]
 
 
+def test_the_oracle_says_what_it_cannot_follow_and_the_race_what_it_does(visitor):
+    assert visitor.page.criteria_view["agreement"]["note"] == ""
+    view = visitor.send("multiple_of", value=2).send("min_units", value=2).page.criteria_view
+    assert view["agreement"]["note"].endswith("the multiple and the least units play no part here.")
+    said = " Pruned to multiples of 2 units, with at least 2 units left."
+    assert view["help"].endswith(said)
+    found = visitor.send("race", criteria=["l2"], at="sparsity").page.criteria_view["race"]
+    assert found["text"].endswith(said)
+
+
 def test_forged_messages_are_refused_in_words(visitor):
     assert "not taken on so many" in visitor.send("agreement", images="many").problem
     assert "cannot race" in visitor.send("race", criteria=["<b>"], at="macs").problem

@@ -258,3 +258,15 @@ def test_every_layer_of_every_network_can_be_looked_at(visit, kind):
     if visitor.page.steps["can_apply"]:
         visitor.send("apply")
     assert visitor.problem == ""
+
+
+def test_the_scan_says_in_what_pieces_and_with_what_repair(visit, mlp, mlp_data):
+    visitor = visit(mlp, mlp_data).send("tab", name="layers").send("pattern", name="2:4")
+    text = visitor.send("sensitivity").page.layers_view["sensitivity"]["text"]
+    assert text.endswith("Pruned in the pattern 2:4.")
+    visitor.send("granularity", name="unit").send("multiple_of", value=2)
+    visitor.send("min_units", value=3).send("repair", name="least-squares")
+    text = visitor.send("sensitivity").page.layers_view["sensitivity"]["text"]
+    assert "to multiples of 2 units, with at least 3 units left, repaired each time (" in text
+    result = visitor.explorer.session.scan.result
+    assert result.achieved["fc2"][-1] == 1 / 3

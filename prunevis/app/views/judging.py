@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from prunevis.app.views.pieces import terms_of
 from prunevis.app.views.words import plain
 from prunevis.criteria import CRITERIA
 from prunevis.evaluation.oracle import duration
 from prunevis.session.judging import MOST_RACERS, RACE_IMAGES, RACE_SEEDS, Comparison, racers
-from prunevis.session.state import Session
+from prunevis.session.state import Session, Setting
 
 #: What can be held equal, as the page says it.
 MEASURES = (
@@ -43,6 +44,7 @@ def criteria_view(session: Session, figures: dict[str, dict[str, Any]]) -> dict[
         ],
         "agreement": {
             **_where(judging.agreement),
+            "note": _not_followed(setting),
             "figures": [
                 {"name": name, "png": found.get("png"), "alt": found.get("alt", "")}
                 for name, found in (("summary", summary), ("layers", layers))
@@ -64,7 +66,8 @@ def criteria_view(session: Session, figures: dict[str, dict[str, Any]]) -> dict[
         "measures": [{"name": n, "label": label, "help": text} for n, label, text in MEASURES],
         "help": f"All layers, pruned by {setting.granularity}, "
         + ("each losing its share" if setting.scope == "layer" else "ranked together")
-        + f"; chance takes part; {len(RACE_SEEDS)} seeds; {RACE_IMAGES:,} test images each.",
+        + f"; chance takes part; {len(RACE_SEEDS)} seeds; {RACE_IMAGES:,} test images each."
+        + terms_of(setting),
     }
 
 
@@ -74,6 +77,22 @@ def _where(comparison: Comparison) -> dict[str, Any]:
         "progress": round(min(1.0, comparison.progress), 3),
         "doing": plain(comparison.text) or "",
     }
+
+
+def _not_followed(setting: Setting) -> str:
+    """Return which choices the oracle cannot follow, a sentence, or ""."""
+    chosen = {
+        "the pattern": setting.pattern is not None,
+        "the multiple": setting.multiple_of > 1,
+        "the least units": setting.min_units > 1,
+        "the repair": setting.repair != "none",
+    }
+    names = [name for name, is_set in chosen.items() if is_set]
+    if not names:
+        return ""
+    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    verb = "plays" if len(names) == 1 else "play"
+    return f"One unit leaves at a time and the rest is untouched: {listed} {verb} no part here."
 
 
 def _of_agreement(result: Any) -> str:
@@ -97,7 +116,7 @@ def _of_race(result: Any) -> str:
     text = f"Pruned by {what}, {scope}, without fine-tuning."
     if same:
         text += f" The same for every seed, since nothing is drawn: {', '.join(same)}."
-    return text
+    return text + terms_of(result.spec)
 
 
 def _rows(result: Any) -> list[dict[str, Any]]:

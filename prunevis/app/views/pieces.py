@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from prunevis.app.views.words import plain
+from prunevis.pruning import REPAIRS, PruningSpec
 from prunevis.pruning.patterns import SUGGESTED
 from prunevis.session.state import Session, Setting
 
@@ -29,6 +30,20 @@ _WORDS = {
 def words_of(setting: Setting) -> str:
     """Return what follows a percentage of the slider, e.g. "of the FLOPs removed"."""
     return _WORDS[setting.of]
+
+
+def terms_of(asked: Setting | PruningSpec) -> str:
+    """Return what else was asked than a criterion, a sentence with a space before it, or ""."""
+    terms = []
+    if asked.pattern is not None:
+        terms.append(f"in the pattern {asked.pattern}")
+    if asked.multiple_of > 1:
+        terms.append(f"to multiples of {asked.multiple_of} units")
+    if asked.min_units > 1:
+        terms.append(f"with at least {asked.min_units} units left")
+    if asked.repair != "none":
+        terms.append(f"repaired each time ({REPAIRS[asked.repair].label})")
+    return f" Pruned {', '.join(terms)}." if terms else ""
 
 
 def pieces(session: Session) -> dict[str, Any]:

@@ -33,6 +33,7 @@ function oraclePart(bus) {
   const cost = h("p", { class: "pv-quiet pv-cost", "data-testid": "oracle-cost" });
   const start = h("button", { type: "button", class: "pv-button pv-primary", "data-testid": "agreement-start",
     onclick: () => bus.send("agreement", { images: Number(images.value) }) });
+  const notFollowed = h("p", { class: "pv-quiet", "data-testid": "agreement-not-followed" });
   const job = jobPart(bus, "Measuring criteria against the oracle", "agreement");
   const empty = emptyState("Each unit is taken out once, and the loss measured. A table then says which criterion would have known.");
   const pictures = new Map(["summary", "layers"].map((name) => [name, pngImage(bus, "pv-figure")]));
@@ -46,7 +47,7 @@ function oraclePart(bus) {
   const root = h("section", { class: "pv-kind" }, h("h3", { class: "pv-h" }, "Which criterion knows what matters?"),
     h("p", { class: "pv-quiet" }, "The oracle is the true change of the loss when one unit is removed (Molchanov et al. 2016). Blue agrees with it, orange contradicts it."),
     h("div", { class: "pv-form-line" }, pick, h("div", { class: "pv-actions" }, start, job.cancel)),
-    cost, job.root, empty.root, ...[...pictures.values()].map((p) => p.root), text);
+    cost, notFollowed, job.root, empty.root, ...[...pictures.values()].map((p) => p.root), text);
   return {
     root,
     set(view) {
@@ -55,6 +56,8 @@ function oraclePart(bus) {
       const before = images.value;
       setOptions(images, costs.map((c) => ({ name: String(c.images), label: c.images.toLocaleString("en-US") })));
       if (costs.length) images.value = costs.some((c) => String(c.images) === before) ? before : String(costs[Math.min(1, costs.length - 1)].images);
+      setText(notFollowed, found.note);
+      setHidden(notFollowed, !found.note || !!view.reason);
       setHidden(pick, !!view.reason);
       price();
       if (view.reason) setText(cost, view.reason);
