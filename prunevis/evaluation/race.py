@@ -125,7 +125,7 @@ def race_steps(
 ) -> Generator[RaceProgress, None, Race]:
     """Race step by step; the last report carries the `Race`, also returned.
 
-    Parameters as for `race`, and `mending`: what `repair` reads, if at hand. Closing the generator
+    Parameters as for `race`. Closing the generator
     cancels.
     """
     spec = PruningSpec.make(
@@ -205,6 +205,7 @@ def race(
     multiple_of: int = 1,
     min_units: int = 1,
     pattern: str | None = None,
+    mending: Mending | None = None,
     graph: ModelGraph | None = None,
     baseline: Evaluation | None = None,
     device: torch.device | str | None = None,
@@ -234,6 +235,8 @@ def race(
         Size of each calibration sample.
     repair, multiple_of, min_units, pattern
         As for `PruningSpec.make`; the same for all.
+    mending
+        What the repair reads, if at hand; otherwise taken from `data`.
     graph, baseline
         From `trace` and `evaluate`, if at hand.
 
@@ -261,6 +264,7 @@ def race(
         multiple_of=multiple_of,
         min_units=min_units,
         pattern=pattern,
+        mending=mending,
         graph=graph,
         baseline=baseline,
         device=device,

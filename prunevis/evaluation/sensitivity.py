@@ -139,7 +139,7 @@ def sensitivity_steps(
 ) -> Generator[SensitivityProgress, None, Sensitivity]:
     """Scan pair by pair; the last report carries the `Sensitivity`, also returned.
 
-    Parameters as for `sensitivity`, and `mending`: what `repair` reads, if at hand. All layers get
+    Parameters as for `sensitivity`. All layers get
     their coarse points before any gets fine ones.
     """
     asked = PruningSpec.make(
@@ -239,6 +239,7 @@ def sensitivity(
     multiple_of: int = 1,
     min_units: int = 1,
     pattern: str | None = None,
+    mending: Mending | None = None,
     graph: ModelGraph | None = None,
     statistics: Any = None,
     baseline: Evaluation | None = None,
@@ -261,6 +262,8 @@ def sensitivity(
         Test images run for each pair; None for all.
     repair, multiple_of, min_units, pattern
         As for `PruningSpec.make`.
+    mending
+        What the repair reads, if at hand; otherwise taken from `data`.
     seed, graph, statistics, baseline
         As for `tradeoff`.
 
@@ -284,6 +287,7 @@ def sensitivity(
         multiple_of=multiple_of,
         min_units=min_units,
         pattern=pattern,
+        mending=mending,
         graph=graph,
         statistics=statistics,
         baseline=baseline,
