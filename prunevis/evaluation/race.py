@@ -125,8 +125,7 @@ def race_steps(
 ) -> Generator[RaceProgress, None, Race]:
     """Race step by step; the last report carries the `Race`, also returned.
 
-    Parameters as for `race`. Closing the generator
-    cancels.
+    Parameters as for `race`. Closing the generator cancels.
     """
     spec = PruningSpec.make(
         "random",

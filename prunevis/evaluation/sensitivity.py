@@ -139,8 +139,7 @@ def sensitivity_steps(
 ) -> Generator[SensitivityProgress, None, Sensitivity]:
     """Scan pair by pair; the last report carries the `Sensitivity`, also returned.
 
-    Parameters as for `sensitivity`. All layers get
-    their coarse points before any gets fine ones.
+    Parameters as for `sensitivity`. All layers get their coarse points before any gets fine ones.
     """
     asked = PruningSpec.make(
         criterion,
