@@ -7,6 +7,7 @@ runs and resumes them, `report.py` puts both side by side, `mnist.py` finds the 
 from prunevis.reproduce import (
     han2015,
     keras_guide,
+    pytorch_tutorial,
     snip2019,
 )
 from prunevis.reproduce.base import REPRODUCTIONS, Context, Reproduction, reproduce
@@ -19,6 +20,7 @@ __all__ = [
     "Reproduction",
     "han2015",
     "keras_guide",
+    "pytorch_tutorial",
     "reproduce",
     "snip2019",
 ]
