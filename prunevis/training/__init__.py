@@ -4,13 +4,14 @@
 finetune.py ── fine_tune: one training of a pruned copy
 scheduled.py ─ run_schedule: training with pruning on the way (running.py), laid out by
 schedules/ ─── SCHEDULES: when to prune, as data
-loop.py ────── TrainingRun: steps, measurements, checkpoints; with settings.py, optimizers.py,
-               objectives.py, modes.py
+loop.py ────── TrainingRun: steps and measurements; with settings.py, optimizers.py,
+               objectives.py, modes.py, keeping.py (checkpoints)
 ```
 """
 
 from prunevis.training.finetune import fine_tune, fine_tune_steps, trainable_copy, training_run
-from prunevis.training.loop import Checkpoint, TrainingRun
+from prunevis.training.keeping import Checkpoint
+from prunevis.training.loop import TrainingRun
 from prunevis.training.records import FineTuned, FineTuneProgress
 from prunevis.training.running import Scheduled, ScheduleRun
 from prunevis.training.scheduled import advised_spec, run_schedule, run_schedule_steps

@@ -6,8 +6,7 @@ import math
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -16,34 +15,27 @@ from prunevis.data import Examples
 from prunevis.errors import ModelError, NonFiniteError, PrunevisError, SpecError
 from prunevis.evaluation.exact import Evaluation, evaluate_steps
 from prunevis.evaluation.inference import device_of
+from prunevis.training.keeping import Checkpoint, Keeper, copied_state, held_out
 from prunevis.training.modes import MaskHolder, RandomStream, fixed_statistics, training_mode
 from prunevis.training.objectives import NoiseOutputs, Objective, ScalePenalty
 from prunevis.training.optimizers import make_optimizer
 from prunevis.training.records import FineTuneProgress
-from prunevis.training.schedules.timeline import Phase
+from prunevis.training.schedules.timeline import Phase, phase_at
 from prunevis.training.settings import FineTuneSettings
 
 #: Seconds of work between two progress reports.
 STEP_SECONDS = 0.04
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Checkpoint:
-    """All that a training goes on from, as if it had never stopped; see `TrainingRun.checkpoint`.
-
-    Attributes
-    ----------
-    step
-        Optimiser steps done.
-    tensors
-        The model's state dict, copied.
-    rest
-        Moments of the optimiser, random states, the order of examples.
-    """
-
-    step: int
-    tensors: Mapping[str, Tensor] = field(repr=False)
-    rest: Mapping[str, Any] = field(repr=False)
+#: What a checkpoint keeps of a run besides tensors and states.
+_PLAIN = (
+    "rate",
+    "loss",
+    "accuracy",
+    "validation",
+    "sparsity",
+    "measured_at",
+    "patient",
+    "spent",
+)
 
 
 class TrainingRun:
@@ -101,7 +93,7 @@ class TrainingRun:
                 got=f"a model on {self.device}",
                 fix="Leave mixed_precision=False.",
             )
-        self.train, self.held_out = _held_out(train, settings)
+        self.train, self.held_out = held_out(train, settings)
         self.per_epoch = -(-self.train.count // settings.batch_size)
         if phases is None:
             phases = (Phase(0, settings.epochs * self.per_epoch, ""),)
@@ -117,7 +109,7 @@ class TrainingRun:
             lr=settings.lr,
             momentum=settings.momentum,
             weight_decay=settings.weight_decay,
-            original=teacher if noise is None else None,
+            original=teacher,
         )
         penalised = any(phase.penalty for phase in self.phases)
         self.penalty = ScalePenalty(model) if penalised else None
@@ -140,9 +132,7 @@ class TrainingRun:
         self.validation: float | None = None
         self.sparsity: float | None = None
         self.measured_at = -1  # step of the last measurement
-        self.good: dict[str, Tensor] = {}
-        self.best: dict[str, Tensor] = {}
-        self.best_validation, self.waited = -1.0, 0
+        self.keeper = Keeper(model, settings.patience)
         self.patient = True  # False: it is too early to stop
         self.spent = 0.0
         self.begin = time.perf_counter()
@@ -165,73 +155,82 @@ class TrainingRun:
             self.optimizer.clear_gradients()
             tensors = self.model.state_dict().values()
             if not all(bool(t.isfinite().all()) for t in tensors):
-                self._restore()
+                self.keeper.restore()
+            # an optimiser that was interrupted may have moved some of what is held
+            self.masks.apply()
 
     def train_until(self, stop: int) -> Generator[FineTuneProgress, None, None]:
         """Take steps until `stop` have been taken in all, measuring every so often."""
         self.begin = time.perf_counter() - self.spent
-        while self.step < stop and not self.stopped:
-            until = min(stop, (self.step // self.every + 1) * self.every)
-            yield from self._train_to(until)
-            if until % self.every == 0 and self.step < self.total_steps:
+        while not self.stopped:
+            due = self.step % self.every == 0 and 0 < self.step < self.total_steps
+            if due and self.measured_at != self.step:
                 yield from self.measure()
+            elif self.step < stop:
+                yield from self._train_to(min(stop, (self.step // self.every + 1) * self.every))
+            else:
+                return
 
     def finish(self) -> Generator[FineTuneProgress, None, Evaluation]:
         """Measure on all test data; the last report carries the evaluation."""
         self.optimizer.clear_gradients()
-        if self.best:
-            if self.held_out is not None and not self.stopped:
+        if self.keeper.best:
+            if not self.stopped:
                 yield from self._validate()
-            self.model.load_state_dict(self.best)
+            self.model.load_state_dict(self.keeper.best)
             self.masks.apply()
+            self.validation = self.keeper.best_accuracy
         return (yield from self.measure(last=True))
 
     @property
     def stopped(self) -> bool:
         """Whether the accuracy on held-out examples has stopped rising."""
-        return self.patient and 0 < self.settings.patience <= self.waited
+        return self.patient and self.keeper.exhausted
 
     def checkpoint(self) -> Checkpoint:
         """Return all that `resume` needs to go on bit for bit; for between two reports."""
         return Checkpoint(
             self.step,
-            {k: v.detach().clone() for k, v in self.model.state_dict().items()},
+            copied_state(self.model),
             {
                 "optimizer": self.optimizer.state(),
                 "random": self.random.state(),
                 "shuffle": self.shuffle.get_state(),
+                "noise": None if self.noise is None else self.noise.state(),
                 "order": self.order.clone(),
                 "losses": list(self.losses),
-                "seen": (self.loss, self.accuracy, self.validation, self.sparsity),
-                "best": (dict(self.best), self.best_validation, self.waited),
-                "good": dict(self.good),
-                "spent": self.spent,
+                "kept": self.keeper.state(),
+                **{name: getattr(self, name) for name in _PLAIN},
             },
         )
 
     def resume(self, checkpoint: Checkpoint) -> None:
-        """Go on where `checkpoint` was taken, in a run of the same model, data and settings."""
-        self.model.load_state_dict(dict(checkpoint.tensors))
+        """Go on where `checkpoint` was taken, in a run of the same model, data and settings.
+
+        Raises
+        ------
+        ModelError
+            If it was taken of another network.
+        """
+        checkpoint.put_into(self.model)
         rest = checkpoint.rest
         self.step = checkpoint.step
-        self.rate = self._rate(max(0, self.step - 1))
         self.optimizer.load(rest["optimizer"])
         self.random.load(rest["random"])
         self.shuffle.set_state(rest["shuffle"])
-        self.order = rest["order"].clone()
-        self.losses = list(rest["losses"])
-        self.loss, self.accuracy, self.validation, self.sparsity = rest["seen"]
-        best, self.best_validation, self.waited = rest["best"]
-        self.best, self.good, self.spent = dict(best), dict(rest["good"]), rest["spent"]
+        if self.noise is not None:
+            self.noise.load(rest["noise"])
+        self.order, self.losses = rest["order"].clone(), list(rest["losses"])
+        self.keeper.load(rest["kept"])
+        for name in _PLAIN:
+            setattr(self, name, rest[name])
 
     def _rate(self, step: int) -> float:
-        for phase in self.phases:
-            if step < phase.last:
-                return self.settings.rate_at(phase.position(step)) * phase.rate
-        return self.settings.rate_at(1.0)
-
-    def _phase(self) -> Phase:
-        return next((p for p in self.phases if self.step < p.last), self.phases[-1])
+        if not self.phases:
+            return 0.0
+        phase = phase_at(self.phases, step)
+        factor = self.settings.factor_at(phase.position(step))
+        return factor * phase.rate * self.optimizer.base
 
     def _train_to(self, stop: int) -> Generator[FineTuneProgress, None, None]:
         while self.step < stop:
@@ -250,7 +249,7 @@ class TrainingRun:
     def _train_on(self, where: Tensor) -> float:
         inputs = self.train.inputs[where.to(self.train.inputs.device)].to(self.device)
         targets = self.train.targets[where.to(self.train.targets.device)].to(self.device)
-        phase = self._phase()
+        phase = phase_at(self.phases, self.step)
         self.rate = self._rate(self.step)
         self.optimizer.clear_gradients()
         noise = self.noise if phase.noise else None
@@ -281,7 +280,14 @@ class TrainingRun:
             )
         if self.penalty is not None and phase.penalty:
             self.penalty.add(phase.penalty)
-        self.optimizer.step(self.rate)
+        try:
+            self.optimizer.step(self.rate)
+        except Exception as error:
+            raise SpecError(
+                "The optimiser's step raised an error.",
+                got=f"{type(error).__name__}: {str(error).strip().rstrip('.')}",
+                fix="Choose an optimiser whose step() needs no closure and takes dense gradients.",
+            ) from error
         self.masks.apply()
         self.step += 1
         return value
@@ -299,7 +305,7 @@ class TrainingRun:
             if self.held_out is not None and not last:
                 yield from self._validate()
         except NonFiniteError as error:
-            if not self.good:
+            if not self.keeper.good:
                 raise
             self._restore()
             raise NonFiniteError(
@@ -310,7 +316,7 @@ class TrainingRun:
         assert evaluation is not None, "the last step carries the evaluation"
         self.accuracy, self.measured_at = evaluation.accuracy, self.step
         self.losses.clear()
-        self.good = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self.keeper.remember()
         yield replace(
             self.report(), measured=True, evaluation=evaluation if last else None, event=event
         )
@@ -325,21 +331,18 @@ class TrainingRun:
         assert evaluation is not None, "the last step carries the evaluation"
         self.validation = evaluation.accuracy
         if self.settings.patience and self.patient:
-            self.waited += 1
-            if self.validation > self.best_validation:
-                self.best_validation, self.waited = self.validation, 0
-                self.best = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+            self.keeper.judge(self.validation)
 
     def _restore(self) -> None:
         """Put back the weights of the last measurement."""
-        if self.good:
-            self.model.load_state_dict(self.good)
-            self.masks.apply()
+        self.keeper.restore()
+        self.masks.apply()
 
     def report(self) -> FineTuneProgress:
         """Return how far it is."""
         seconds = self.spent
-        left = seconds / self.step * (self.total_steps - self.step) if self.step else None
+        to_go = 0 if self.stopped else self.total_steps - self.step
+        left = seconds / self.step * to_go if self.step else None
         return FineTuneProgress(
             epoch=-(-self.step // self.per_epoch),
             epochs=-(-self.total_steps // self.per_epoch),
@@ -351,20 +354,7 @@ class TrainingRun:
             seconds=seconds,
             seconds_left=left,
             learning_rate=self.rate,
-            phase=self._phase().label if self.phases else "",
+            phase=phase_at(self.phases, self.step).label if self.phases else "",
             sparsity=self.sparsity,
             validation=self.validation,
         )
-
-
-def _held_out(train: Examples, settings: FineTuneSettings) -> tuple[Examples, Examples | None]:
-    """Return what is trained on and what is held out."""
-    count = round(settings.validation * train.count)
-    if not count:
-        return train, None
-    if count >= train.count:
-        raise SpecError(
-            "Nothing is left to train on.", got=f"{count} of {train.count} examples held out"
-        )
-    order = torch.randperm(train.count, generator=torch.Generator().manual_seed(settings.seed))
-    return train.take(order[count:].sort().values), train.take(order[:count].sort().values)

@@ -99,6 +99,9 @@ class MaskHolder:
     Gradients are left alone: with momentum and weight decay an optimiser moves a weight whose
     gradient is zero as well, so what counts is that zeros are written after every step.
 
+    Written they are by "and" on the bits of the numbers: a product would leave −0 and NaN where
+    these were, and `masked_fill_` or `where` take ten times as long on a CPU.
+
     Parameters
     ----------
     model
@@ -132,10 +135,21 @@ class MaskHolder:
                     got="no such tensor" if tensor is None else tuple(tensor.shape),
                     fix="Make the masks from a plan for this very network.",
                 )
-            self._cut.append((tensor, ~mask.to(device=tensor.device, dtype=torch.bool)))
+            bits, kind = _bits(tensor)
+            stays = mask.to(device=tensor.device, dtype=torch.bool)
+            self._cut.append((bits, stays.to(kind).neg_()))
 
     def apply(self) -> None:
         """Write zeros."""
-        with torch.no_grad():
-            for tensor, cut in self._cut:
-                tensor.masked_fill_(cut, 0.0)
+        for bits, kept in self._cut:
+            bits.bitwise_and_(kept)
+
+
+def _bits(tensor: Tensor) -> tuple[Tensor, torch.dtype]:
+    """Return the memory of a tensor as whole numbers of the same size, and their dtype."""
+    kind = _WHOLE[tensor.element_size()]
+    return tensor.detach().view(kind), kind
+
+
+#: By bytes.
+_WHOLE = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}

@@ -161,6 +161,17 @@ class NoiseOutputs:
             handle.remove()
             self._read.clear()
 
+    def state(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return copies of the weights, the biases and the random state."""
+        return self.weight.detach().clone(), self.bias.detach().clone(), self.random.get_state()
+
+    def load(self, state: tuple[Tensor, Tensor, Tensor]) -> None:
+        """Take back what `state` returned."""
+        with torch.no_grad():
+            self.weight.copy_(state[0])
+            self.bias.copy_(state[1])
+        self.random.set_state(state[2])
+
     def loss(self) -> Tensor:
         """Return the mean squared error of the noise outputs for the batch just run."""
         read = self._read[-1]

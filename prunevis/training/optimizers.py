@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -17,7 +18,9 @@ _UNFIT = frozenset({"lbfgs", "sparseadam", "optimizer"})
 
 
 class Stepper(Protocol):
-    """What the training loop asks of an optimiser."""
+    """What the training loop asks of an optimiser; `base` is its learning rate at factor 1."""
+
+    base: float
 
     def step(self, learning_rate: float) -> None:
         """Move the parameters."""
@@ -42,13 +45,30 @@ class TorchOptimizer:
     ----------
     optimizer
         Over the parameters that are trained.
-    base
-        The learning rate that it was made with; the groups' are relative to it.
+        The largest learning rate of its groups is its `base`.
+
+    Raises
+    ------
+    SpecError
+        If it has no learning rate above 0, or takes steps of another kind.
     """
 
-    def __init__(self, optimizer: Any, base: float) -> None:
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        if type(optimizer).__name__.lower() in _UNFIT:
+            raise SpecError(
+                f"{type(optimizer).__name__} does not fit: it needs a closure or sparse gradients.",
+                expected=", ".join(optimizer_names()),
+            )
+        rates = [float(group.get("lr", 0.0)) for group in optimizer.param_groups]
+        self.base = max(rates, default=0.0)
+        if not 0 < self.base < math.inf:
+            raise SpecError(
+                "The optimiser has no learning rate to train with.",
+                expected="a number above 0",
+                got=", ".join(f"{rate:g}" for rate in rates) or "no parameters",
+            )
         self.optimizer = optimizer
-        self._shares = [float(group["lr"]) / base for group in optimizer.param_groups]
+        self._shares = [rate / self.base for rate in rates]
 
     def step(self, learning_rate: float) -> None:
         """Move the parameters."""
@@ -98,7 +118,7 @@ def make_optimizer(
     named
         By dotted name.
     lr, momentum, weight_decay
-        Handed over where the optimiser knows them.
+        Handed over to one by name that knows them; all others have their own.
     original
         The network whose parameters an optimiser object holds; None: the one trained.
 
@@ -110,7 +130,7 @@ def make_optimizer(
     parameters = list(named.values())
     if isinstance(wanted, str):
         if wanted == "sgd":
-            return Sgd(parameters, momentum, weight_decay)
+            return Sgd(parameters, momentum, weight_decay, lr)
         kind = _classes().get(wanted)
         if kind is None:
             raise SpecError(
@@ -119,9 +139,7 @@ def make_optimizer(
             )
         known = inspect.signature(kind).parameters
         options = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-        return TorchOptimizer(
-            kind(parameters, **{k: v for k, v in options.items() if k in known}), lr
-        )
+        return _made(kind, parameters, **{k: v for k, v in options.items() if k in known})
     if isinstance(wanted, torch.optim.Optimizer):
         return _of_its_kind(wanted, named, original)
     if not callable(wanted):
@@ -129,13 +147,19 @@ def make_optimizer(
             "An optimiser is a name, a function that makes one, or an optimiser.",
             got=repr(wanted)[:80],
         )
+    return _made(wanted, parameters)
+
+
+def _made(make: Callable[..., Any], parameters: Any, **options: Any) -> TorchOptimizer:
+    """Return what `make` makes over `parameters`, checked."""
     try:
-        made = wanted(parameters)
+        made = make(parameters, **options)
     except Exception as error:
         raise SpecError(
-            "The function that makes the optimiser raised an error.",
+            "Making the optimiser raised an error.",
             got=f"{type(error).__name__}: {error}",
-            fix="It is called with a list of parameters: lambda p: torch.optim.Adam(p, lr=1e-3).",
+            fix="A function that makes one is called with a list of parameters: "
+            "lambda p: torch.optim.Adam(p, lr=1e-3).",
         ) from error
     if not isinstance(made, torch.optim.Optimizer):
         raise SpecError(
@@ -143,7 +167,7 @@ def make_optimizer(
             expected="a torch.optim.Optimizer",
             got=type(made).__name__,
         )
-    return TorchOptimizer(made, lr)
+    return TorchOptimizer(made)
 
 
 def _of_its_kind(
@@ -166,10 +190,13 @@ def _of_its_kind(
             groups.append({**{k: v for k, v in group.items() if k != "params"}, "params": kept})
     if not groups:
         raise SpecError("The optimiser holds none of the parameters that can be trained.")
-    base = max(float(group["lr"]) for group in groups)
+    # what is trained beside the network, as noise outputs are
+    beside = [t for name, t in named.items() if name not in places.values()]
+    if beside:
+        groups.append({"params": beside})
     known = inspect.signature(type(optimizer)).parameters
     defaults = {k: v for k, v in optimizer.defaults.items() if k in known}
-    return TorchOptimizer(type(optimizer)(groups, **defaults), base)
+    return _made(type(optimizer), groups, **defaults)
 
 
 def _classes() -> dict[str, Any]:

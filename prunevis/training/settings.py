@@ -27,13 +27,14 @@ class FineTuneSettings:
     epochs
         Passes over the training data, from 1; a schedule of pruning has epochs of its own.
     lr
-        Learning rate at the start, above 0.
+        Learning rate at the start, above 0. An optimiser that is passed as an object, or made by a
+        function, has one of its own, and this one is not read.
     batch_size
         Examples a step, from 1.
     momentum
         In [0, 1); Nesterov's for "sgd" unless 0.
     weight_decay
-        L2 penalty, at least 0.
+        L2 penalty, at least 0; as `momentum` for optimisers by name that know it.
     schedule
         Of the learning rate: "cosine" (to 0 at the last step), "constant", "linear" (to 0), "step"
         (a tenth from half of the steps, a hundredth from three quarters), or a function from the
@@ -109,12 +110,17 @@ class FineTuneSettings:
             number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if not number or not fits(value):
                 raise SpecError(f"`{name}` must be {text}.", got=repr(value))
-        if not callable(self.schedule) and self.schedule not in RATES:
+        schedule = self.schedule
+        if not callable(schedule) and not (isinstance(schedule, str) and schedule in RATES):
             raise SpecError(
-                f"There is no schedule {self.schedule!r}.",
+                f"There is no schedule {repr(schedule)[:80]}.",
                 expected=", ".join(repr(name) for name in RATES),
                 fix="Schedules of pruning are in prunevis.SCHEDULES; this one is of the learning "
                 "rate.",
+            )
+        if not isinstance(self.mixed_precision, bool):
+            raise SpecError(
+                "`mixed_precision` is True or False.", got=repr(self.mixed_precision)[:80]
             )
         if self.patience and not self.validation:
             raise SpecError(
@@ -123,22 +129,41 @@ class FineTuneSettings:
                 fix="Pass validation=0.1: a tenth of the training examples is held out.",
             )
 
-    def rate_at(self, position: float) -> float:
-        """Return the learning rate when a share `position` of the training is over, in [0, 1]."""
+    def factor_at(self, position: float) -> float:
+        """Return what is left of the rate when a share `position` of training is over, in [0, 1].
+
+        Raises
+        ------
+        SpecError
+            If a function that was passed as `schedule` gives no number from 0.
+        """
         if position < self.warm_up:
-            return self.lr * position / self.warm_up
+            return position / self.warm_up
         left = (position - self.warm_up) / (1 - self.warm_up)
         schedule = self.schedule
-        factor = RATES[schedule](left) if isinstance(schedule, str) else float(schedule(left))
+        if isinstance(schedule, str):
+            return RATES[schedule](left)
+        try:
+            factor = float(schedule(left))
+        except Exception as error:
+            raise _no_factor(left, f"{type(error).__name__}: {error}") from error
         if not (math.isfinite(factor) and factor >= 0):
-            raise SpecError(
-                "The schedule of the learning rate gave no factor.",
-                expected="a number from 0",
-                got=factor,
-                where=f"a share of {left:g}",
-            )
-        return self.lr * factor
+            raise _no_factor(left, factor)
+        return factor
+
+    def rate_at(self, position: float) -> float:
+        """Return the learning rate when a share `position` of the training is over, in [0, 1]."""
+        return self.lr * self.factor_at(position)
 
     def learning_rate(self, step: int, steps: int) -> float:
         """Return the learning rate of `step` (from 0) of `steps`."""
         return self.rate_at(step / steps)
+
+
+def _no_factor(share: float, got: object) -> SpecError:
+    return SpecError(
+        "The schedule of the learning rate gave no factor.",
+        expected="a number from 0",
+        got=got,
+        where=f"a share of {share:g}",
+    )

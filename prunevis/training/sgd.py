@@ -23,12 +23,18 @@ class Sgd:
         In [0, 1); Nesterov's (Sutskever et al. 2013) unless 0.
     weight_decay
         L2 penalty, at least 0.
+    base
+        Learning rate at factor 1, above 0.
     """
 
     def __init__(
-        self, parameters: Sequence[Tensor], momentum: float = 0.0, weight_decay: float = 0.0
+        self,
+        parameters: Sequence[Tensor],
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        base: float = 0.01,
     ) -> None:
-        self.parameters = list(parameters)
+        self.parameters, self.base = list(parameters), base
         self.momentum, self.weight_decay = momentum, weight_decay
         self._velocity: list[Tensor | None] = [None] * len(self.parameters)
 

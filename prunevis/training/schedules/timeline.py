@@ -6,6 +6,7 @@ taken; a phase covers the steps from `first` up to but not including `last`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -142,10 +143,7 @@ class Timeline:
 
     def phase(self, step: int) -> Phase:
         """Return the phase that `step`, from 0, belongs to; the last one after the end."""
-        for phase in self.phases:
-            if step < phase.last:
-                return phase
-        return self.phases[-1]
+        return phase_at(self.phases, step)
 
     def sparsity(self, step: int) -> float:
         """Return the sparsity when `step` steps have been taken and their events are over."""
@@ -164,3 +162,8 @@ class Timeline:
             corners.append((event.step, event.sparsity))
         corners.append((self.steps, corners[-1][1]))
         return tuple(dict.fromkeys(corners))
+
+
+def phase_at(phases: Sequence[Phase], step: int) -> Phase:
+    """Return the phase that `step`, from 0, belongs to; the last one after the end."""
+    return next((phase for phase in phases if step < phase.last), phases[-1])
