@@ -5,6 +5,7 @@ runs and resumes them, `report.py` puts both side by side, `mnist.py` finds the 
 """
 
 from prunevis.reproduce import (
+    blalock2020,
     han2015,
     keras_guide,
     pytorch_tutorial,
@@ -18,6 +19,7 @@ __all__ = [
     "Context",
     "Report",
     "Reproduction",
+    "blalock2020",
     "han2015",
     "keras_guide",
     "pytorch_tutorial",
