@@ -8,6 +8,7 @@ from prunevis.reproduce import (
     blalock2020,
     han2015,
     keras_guide,
+    neuron_merging2020,
     pytorch_tutorial,
     snip2019,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "blalock2020",
     "han2015",
     "keras_guide",
+    "neuron_merging2020",
     "pytorch_tutorial",
     "reproduce",
     "snip2019",
