@@ -26,7 +26,7 @@ def run_schedule(
     *,
     sparsity: float = 0.8,
     criterion: str | None = None,
-    granularity: str = "weight",
+    granularity: str | None = None,
     scope: str | None = None,
     layers: Any = None,
     repair: str | None = None,
@@ -49,12 +49,12 @@ def run_schedule(
         Removed / prunable at the end, in [0, 1).
     criterion, granularity, scope, layers, repair
         As for `prune`. What is None is what the schedule's source uses, or magnitude (of weights)
-        and L2 norm (of units), global.
+        and L2 norm (of units), global; weights, unless the schedule is one of units.
     spec
         In the place of these, with a sparsity of its own.
     settings, **options
-        A `FineTuneSettings`, or its fields: ``lr=0.01, batch_size=128, seed=0``. Epochs are the
-        schedule's.
+        A `FineTuneSettings`, or its fields: ``lr=0.01, batch_size=128, seed=0``; fields of the
+        schedule too: ``rounds=3, epochs=2``. Epochs are always the schedule's.
     example_input
         A batch to trace with, if it should not be taken from the data.
 
@@ -70,9 +70,19 @@ def run_schedule(
     >>> run_schedule(load_model("lenet-300-100"), load_data(), "iterative", sparsity=0.95)
     """
     made = make_schedule(schedule)
+    own = {knob.name for knob in made.knobs()} | {"epochs"}
+    made = make_schedule(made, **{name: options.pop(name) for name in own & options.keys()})
+    settings = settings_of(settings, options)
     if spec is None:
         spec = advised_spec(
-            made, sparsity, granularity, criterion, scope, layers=layers, repair=repair
+            made,
+            sparsity,
+            granularity,
+            criterion,
+            scope,
+            layers=layers,
+            repair=repair,
+            seed=settings.seed,
         )
     return finished(
         run_schedule_steps(
@@ -80,7 +90,7 @@ def run_schedule(
             data,
             made,
             spec=spec,
-            settings=settings_of(settings, options),
+            settings=settings,
             example_input=example_input,
         )
     )
@@ -89,7 +99,7 @@ def run_schedule(
 def advised_spec(
     schedule: Schedule,
     sparsity: float,
-    granularity: str = "weight",
+    granularity: str | None = None,
     criterion: str | None = None,
     scope: str | None = None,
     *,
@@ -98,8 +108,7 @@ def advised_spec(
     seed: int = 0,
 ) -> PruningSpec:
     """Return a spec, with what is None filled in as the schedule's source has it."""
-    if granularity == "weight" and schedule.granularities == ("unit",) and criterion is None:
-        granularity = "unit"
+    granularity = granularity or schedule.granularities[0]
     advice = schedule.advice.get(granularity, {})
     usual = "magnitude" if granularity == "weight" else "l2"
     return PruningSpec.make(
