@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from prunevis.graph.examples import Example
+from prunevis.graph.placement import Point
 
 #: What a tensor's axis is to the units on it. `producer`: rows that compute the unit (weight,
 #: bias); `norm`: per-unit scale and shift of a normalisation; `statistic`: its running mean and
@@ -227,8 +228,8 @@ class ModelGraph:
     operators
         The ATen operators of the trace in order, as words (e.g. "aten.relu.default").
     points
-        Where the units of a layer can be observed: layer name -> (index into `operators`, unit
-        axis). See `prunevis.graph.observe`.
+        Where the units of a layer can be observed, by its name: index into `operators`, unit axis,
+        and where the examples lie. See `prunevis.graph.observe`.
     input_dtype
         Of the example input.
     batch_axis
@@ -253,7 +254,7 @@ class ModelGraph:
     num_outputs: int | None
     untraced: tuple[str, ...]
     operators: tuple[str, ...]
-    points: Mapping[str, tuple[int, int]]
+    points: Mapping[str, Point]
     input_dtype: torch.dtype = torch.float32
     batch_axis: int = 0
     calls: Mapping[str, int] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from prunevis.errors import DataError, PrunevisError, SpecError, TraceError
 from prunevis.graph.calls import Watch, counts
 from prunevis.graph.layers import LayerInfo, ModelGraph
 from prunevis.graph.operators import MOVES
+from prunevis.graph.placement import Point
 from prunevis.graph.state import untouched
 
 #: Operators whose input can be laid out as rows of numbers, one for each column of the weight.
@@ -259,9 +260,10 @@ def observe_all(
     answers: dict[str, Tensor] = {}
     space: dict[str, tuple[int, ...]] = {}
     for name in names:
-        values, axis = observer.found[name], graph.points[name][1]
-        answers[name] = _arranged(values, axis, len(inputs))
-        own = tuple(values.shape[2:]) if axis == 1 and len(values) == len(inputs) else ()
+        values, point = observer.found[name], graph.points[name]
+        answers[name] = _arranged(values, point, len(inputs))
+        plain = point.axis == 1 and point.examples.first and len(values) == len(inputs)
+        own = tuple(values.shape[2:]) if plain else ()
         space[name] = own or (answers[name].shape[2],)
     return Observed(answers, observer.reads, space)
 
@@ -281,9 +283,11 @@ def _names(graph: ModelGraph, layers: Iterable[str] | None) -> list[str]:
     return names
 
 
-def _arranged(values: Tensor, axis: int, count: int) -> Tensor:
-    """Return ``(N, units, P)`` from a result with units on `axis` and examples first on axis 0."""
-    units = values.shape[axis]
-    values = values.movedim(axis, -1)
-    # axis 0 may hold several rows an example (tokens, windows), the rows of one example together
-    return values.reshape(count, -1, units).movedim(2, 1)
+def _arranged(values: Tensor, point: Point, count: int) -> Tensor:
+    """Return ``(N, units, P)`` from a result of `count` examples, whose units lie at `point`."""
+    where, units = point.examples, point.axis
+    # how many positions there are may differ from the traced example's on one side only
+    inner = values.shape[where.axis] // count if where.outer == 1 else where.inner
+    values = values.unflatten(where.axis, (-1, count, inner))
+    units += 2 if units > where.axis else 0
+    return values.movedim((where.axis + 1, units), (0, 1)).flatten(2)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from torch.utils.flop_counter import flop_registry
 from prunevis.graph.atoms import Atoms, Ids
 from prunevis.graph.calls import Deadline, Site, Watch, caller, counts, numbers_in
 from prunevis.graph.operators import ACTIVATIONS
+from prunevis.graph.placement import Placement
 from prunevis.graph.values import Axes, Value, merged
 
 #: What a call is to the units that pass through it (see `Call.kind`).
@@ -72,8 +74,8 @@ class Call:
         "other". Set by the rule.
     layer
         Name of the layer that it is a call of, if it is one. Set by the rule.
-    moves_batch
-        Whether it moves the first axis, that of the examples. Set by the rule.
+    order
+        For what moves axes: axis ``order[k]`` becomes axis k. Set by the rule.
     site
         The line of the module's forward that it comes from.
     numbers
@@ -92,7 +94,7 @@ class Call:
     outputs: list[Value] = field(default_factory=list)
     kind: str = "other"
     layer: str | None = None
-    moves_batch: bool = False
+    order: list[int] | None = None
     site: Site | None = None
     numbers: list[float] = field(default_factory=list)
 
@@ -298,7 +300,7 @@ class Recorder(Watch):
             layers=fresh or merged(v.layers for v in inputs),
             direct=fresh or (),
             batched=bool(batched),
-            batch_first=all(v.batch_first for v in batched) and not call.moves_batch,
+            examples=self._examples(call, batched, shape),
             uniform=bool(inputs) and all(v.uniform for v in inputs) and call.kind != "other",
         )
         if fresh is None and call.kind in _PASSES_NORMS:
@@ -310,6 +312,32 @@ class Recorder(Watch):
         elif unfollowed is not None and call.layer is None:
             value.origin = unfollowed
         return value
+
+    def _examples(
+        self, call: Call, batched: list[Value], shape: tuple[int, ...]
+    ) -> Placement | None:
+        """Return where the examples lie in a result of `shape`."""
+        found = {value.examples for value in batched}
+        placement = next(iter(found), None)
+        # those that lie first may be several rows an example here, and one there
+        if placement is None or not (len(found) == 1 or all(p and p.first for p in found)):
+            return None
+        if call.order is not None:
+            return placement.moved(call.order)
+        before = batched[0].shape
+        if call.kind == "view" and len(call.inputs) == 1 and prod(shape) == prod(before):
+            return placement.regrouped(before, shape, self.batch)
+        if call.name in ("select", "unbind"):
+            placement = placement.without(call.arg("dim") % len(before))
+        if placement is None or placement.axis >= len(shape):
+            return None
+        size = shape[placement.axis]
+        if placement.first:
+            # whatever reads it: a forward that mixes examples cannot be told from one that does not
+            return Placement(0, 1, size // self.batch) if size % self.batch == 0 else None
+        kept = size == placement.outer * placement.inner * self.batch
+        alike = call.name in ("select", "unbind", "mm", "addmm") or len(shape) == len(before)
+        return placement if kept and alike else None
 
     def _note_layers(self, call: Call) -> None:
         """Tell the layers whose units arrive here what they meet."""

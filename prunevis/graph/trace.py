@@ -29,6 +29,7 @@ from prunevis.graph.checks import check_model
 from prunevis.graph.coupling import Coupling
 from prunevis.graph.examples import Example, tensors_in
 from prunevis.graph.layers import FittedSize, LayerInfo, ModelGraph, TensorInfo
+from prunevis.graph.placement import Placement
 from prunevis.graph.points import find_points
 from prunevis.graph.products import ATTENTIONS, Attention, resolve
 from prunevis.graph.recorder import Recorder
@@ -119,7 +120,7 @@ def _record(
         own = fake.from_tensor(tensor.to(device), static_shapes=True)
         shape = tuple(own.shape)
         value = Value((None,) * len(shape), shape, batched=True, origin="the model's input")
-        value.batch_first = example.batch_axis == 0
+        value.examples = Placement() if example.batch_axis == 0 else None
         recorder.set_value(own, value)
         return own
 

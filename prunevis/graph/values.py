@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from prunevis.graph.atoms import Ids
+from prunevis.graph.placement import Placement
 
 #: One entry an axis: the atoms of its positions, or None where units are not followed.
 Axes = tuple[Ids | None, ...]
@@ -29,8 +30,8 @@ class Value:
         Name of the parameter or buffer that it is, seen through views only; else None.
     batched
         Whether it depends on the model's input.
-    batch_first
-        Whether examples lie one after the other on axis 0.
+    examples
+        Where the examples lie; None if that is not known, or it depends on none.
     uniform
         Whether all its elements are one constant, so that it fits whatever leaves.
     origin
@@ -45,7 +46,7 @@ class Value:
     direct: tuple[str, ...] = ()
     tensor: str | None = None
     batched: bool = False
-    batch_first: bool = True
+    examples: Placement | None = None
     uniform: bool = False
     origin: str = "a tensor whose channels are not followed"
     readers: list[int] = field(default_factory=list)

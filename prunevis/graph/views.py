@@ -122,8 +122,7 @@ def permute(call: Call) -> Axes:
     elif rank:
         a, b = call.arg("dim0") % rank, call.arg("dim1") % rank
         order[a], order[b] = b, a
-    if order and order[0] != 0 and value.batched:
-        call.moves_batch = True
+    call.order = order
     return tuple(value.axes[axis] for axis in order)
 
 
