@@ -11,7 +11,7 @@ from torch import nn
 import prunevis
 from prunevis.evaluation import evaluate, report_card
 from prunevis.graph import CostModel
-from prunevis.pruning import tensor_masks
+from prunevis.pruning import Ranking, tensor_masks
 from prunevis.reproduce.base import REPRODUCTIONS, Context, Reproduction
 from prunevis.reproduce.networks import new, ranked, trained
 from prunevis.reproduce.report import Report, mean_and_spread
@@ -28,7 +28,7 @@ METHODS = {
 #: Compression ratios of the paper, the dense control first.
 COMPRESSIONS = (1, 2, 4, 8, 16, 32)
 #: Epochs of the first training and after pruning; learning rate of each.
-DENSE_EPOCHS, EPOCHS = 3.0, 0.2
+DENSE_EPOCHS, EPOCHS = 2.0, 0.2
 DENSE_RATE, RATE = 0.05, 0.01
 #: Images of the one batch that gradients are taken of.
 BATCH = 128
@@ -78,10 +78,19 @@ class Blalock2020(Reproduction):
         before = context.piece(
             f"before-{seed}", lambda: {"accuracy": evaluate(dense, data.test).accuracy}
         )["accuracy"]
+        rankings: dict[str, Ranking] = {}
+
+        def pruned(method: str, ratio: int) -> dict[str, Any]:
+            if method not in rankings:
+                criterion, scope = METHODS[method]
+                # the classifier is left out unless it is asked for, as in ShrinkBench
+                rankings[method] = ranked(
+                    dense, data, criterion, scope=scope, examples=BATCH, seed=seed
+                )
+            return _pruned(context, dense, rankings[method], ratio, seed)
+
         # nothing is pruned at 1: one control for all methods
-        control = context.piece(
-            f"control-{seed}", lambda: _pruned(context, dense, "Random", 1, seed)
-        )
+        control = context.piece(f"control-{seed}", lambda: pruned("Random", 1))
         rows = []
         for method in METHODS:
             for ratio in ratios:
@@ -89,9 +98,7 @@ class Blalock2020(Reproduction):
                 if ratio > 1:
                     found = context.piece(
                         f"{method.lower().replace(' ', '-')}-{ratio}-{seed}",
-                        lambda method=method, ratio=ratio: _pruned(
-                            context, dense, method, ratio, seed
-                        ),
+                        lambda method=method, ratio=ratio: pruned(method, ratio),
                     )
                 rows.append({"method": method, "seed": seed, "compression": ratio,
                              "accuracy_dense": before, **found})  # fmt: skip
@@ -121,13 +128,10 @@ def share_kept(total: int, prunable: int, compression: float) -> float:
 
 
 def _pruned(
-    context: Context, dense: nn.Module, method: str, ratio: int, seed: int
+    context: Context, dense: nn.Module, ranking: Ranking, ratio: int, seed: int
 ) -> dict[str, Any]:
-    """Prune a copy of a network by a method, fine-tune it, and say what came out."""
+    """Prune a copy of a network, fine-tune it, and say what came out."""
     data = context.data()
-    criterion, scope = METHODS[method]
-    # the classifier is left out unless it is asked for, as in ShrinkBench
-    ranking = ranked(dense, data, criterion, scope=scope, examples=BATCH, seed=seed)
     costs = CostModel(ranking.graph)
     prunable = sum(ranking.total.values())
     plan = ranking.plan(1 - share_kept(costs.base_params, prunable, ratio))
