@@ -16,6 +16,7 @@ from torch import nn
 from prunevis.app import views
 from prunevis.app.figures import Figures
 from prunevis.app.pauses import Pauses
+from prunevis.app.slices import OF_TAB, ON_DEMAND, SLICE_OF, SLOW, STALE, URGENT
 from prunevis.app.sources import source, zoo_models
 from prunevis.errors import SpecError
 from prunevis.graph.products import Attention
@@ -26,46 +27,6 @@ from prunevis.widgets.page import Page
 
 #: Slices are published at most this often, in seconds.
 PUBLISH_EVERY = 0.1
-
-#: Which slices a change of the session makes stale.
-STALE: dict[str, tuple[str, ...]] = {
-    "network": (
-        *("head", "controls", "network", "weights", "neurons", "fine_tune", "steps"),
-        *("criteria_view", "judged_view"),
-    ),
-    "setting": ("controls", "steps", "curve", "criteria_view"),
-    "position": ("steps",),
-    "table": ("table", "curve", "weights", "neurons", "steps", "judged_view"),
-    "curve": ("curve", "judged_view"),
-    "statistics": ("neurons", "controls"),
-    "view": ("controls", "weights", "neurons", "unit", "redundancy", "layers_view"),
-    "fine_tuning": ("fine_tune",),
-    "scan": ("layers_view",),
-    "judging": ("criteria_view", "judged_view"),
-    "timing": ("judged_view",),
-    "problem": ("problem",),
-    "status": ("status",),
-}
-
-#: Slices that a moved slider waits for.
-URGENT = ("table", "curve", "status")
-#: Slices that take tens of milliseconds for a large layer.
-SLOW = frozenset({"network", "weights", "neurons", "redundancy", "unit", "layers_view"})
-#: Slices that only one tab shows, made when it is open.
-OF_TAB = {
-    "network": "network",
-    "weights": "weights",
-    "neurons": "neurons",
-    "criteria_view": "criteria",
-    "judged_view": "tradeoff",
-}
-#: Those of them that are not made before.
-ON_DEMAND = frozenset({"network", "criteria_view", "judged_view"})
-#: Slices that figures of another name are part of.
-SLICE_OF = {
-    **dict.fromkeys(("layers", "sensitivity"), "layers_view"),
-    **dict.fromkeys(("agreement", "agreement_layers", "race"), "criteria_view"),
-}
 
 
 class Explorer:
@@ -178,6 +139,8 @@ class Explorer:
             "reset": controller.reset,
             "keep": controller.keep,
             "discard": controller.discard,
+            "pause": controller.pause,
+            "go_on": controller.go_on,
             "sensitivity": controller.scan,
             "latency": controller.stopwatch.measure,
             "dismiss": controller.dismiss,
@@ -214,7 +177,12 @@ class Explorer:
         elif action == "race":
             controller.judge.race(get("criteria"), get("at"))
         elif action == "fine_tune":
-            controller.fine_tune(get("epochs"), get("learning_rate"), get("source"))
+            names = ("epochs", "learning_rate", "source")
+            more = {"schedule": get("schedule", "one-shot"), "knobs": get("knobs")}
+            controller.fine_tune(*map(get, names), **more, more=get("more"))
+        elif action == "draft":
+            names = ("schedule", "knobs", "learning_rate", "source", "more")
+            controller.draft(*map(get, names))
         else:
             raise SpecError(f"The page asked for something unknown: {action[:40]!r}.")
 

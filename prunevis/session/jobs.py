@@ -34,6 +34,7 @@ class _Job:
     order: int
     start: Callable[[], Steps]
     steps: Steps | None = field(default=None)
+    held: bool = False
 
 
 class Worker:
@@ -107,6 +108,15 @@ class Worker:
         with self._lock:
             return name in self._jobs
 
+    def hold(self, name: str, on: bool) -> bool:
+        """Let the job called `name` rest, or go on; return whether there is one."""
+        with self._lock:
+            job = self._jobs.get(name)
+            if job is not None:
+                job.held = on
+            self._lock.notify_all()
+        return job is not None
+
     def pause(self, *priorities: int) -> None:
         """Hold jobs of these priorities back, and none else, until told otherwise."""
         with self._lock:
@@ -165,7 +175,7 @@ class Worker:
     def _next(self) -> tuple[str, Callable[[], None] | _Job] | None:
         if self._requests:
             return self._requests.popleft()
-        ready = [job for job in self._jobs.values() if job.priority not in self._paused]
+        ready = self._ready()
         if not ready:
             return None
         job = min(ready, key=lambda j: (j.priority, j.order))
@@ -226,5 +236,9 @@ class Worker:
                     self._lock.wait()
 
     def _waiting(self) -> bool:
-        ready = any(job.priority not in self._paused for job in self._jobs.values())
-        return bool(self._requests) or ready or self._stopped
+        return bool(self._requests or self._ready()) or self._stopped
+
+    def _ready(self) -> list[_Job]:
+        return [
+            job for job in self._jobs.values() if not job.held and job.priority not in self._paused
+        ]

@@ -282,6 +282,8 @@ def status(controller: Desk) -> Status:
     known, positions = session.curve.known, len(table.sparsity)
     if session.fine_tuning.state == "running":
         return Status("busy", f"{text} Fine-tuning: {session.fine_tuning.text}")
+    if session.fine_tuning.state == "paused":
+        return Status("idle", f"{text} Fine-tuning is paused.")
     if session.scan.state == "running":
         return Status("busy", f"{text} Scanning the layers: {session.scan.text}")
     for comparison in (session.judging.agreement, session.judging.race):

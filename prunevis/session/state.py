@@ -20,6 +20,7 @@ from prunevis.evaluation import AccuracyEstimate, Evaluation, Sensitivity
 from prunevis.graph.cost import CostModel, ModelCost
 from prunevis.graph.layers import ModelGraph
 from prunevis.pruning import PruningPlan, PruningSpec, Ranking
+from prunevis.session.tuned import Draft, FineTuning
 
 
 @dataclass(frozen=True)
@@ -206,42 +207,6 @@ class View:
 
 
 @dataclass(frozen=True, eq=False)
-class FineTuning:
-    """Where fine-tuning stands.
-
-    Attributes
-    ----------
-    state
-        "ready", "running", "done", "cancelled" or "failed".
-    progress, text
-        Share done in [0, 1], and the same in words.
-    steps, loss, accuracy
-        What was seen on the way; `accuracy` as (step, value) pairs.
-    before, after
-        Accuracy in [0, 1], None until known.
-    result
-        The stage that keeping would add.
-    """
-
-    state: str = "ready"
-    epochs: int = 2
-    learning_rate: float = 0.01
-    source: str = "train"
-    progress: float = 0.0
-    text: str = ""
-    steps: tuple[int, ...] = ()
-    loss: tuple[float, ...] = ()
-    accuracy: tuple[tuple[int, float], ...] = ()
-    before: float | None = None
-    after: float | None = None
-    result: Stage | None = field(default=None, repr=False)
-
-    def cleared(self) -> FineTuning:
-        """Return the form as it was filled in, without what came of it."""
-        return FineTuning(epochs=self.epochs, learning_rate=self.learning_rate, source=self.source)
-
-
-@dataclass(frozen=True, eq=False)
 class Scan:
     """A sensitivity scan: "none", "running" or "done", with its result so far."""
 
@@ -292,6 +257,7 @@ class Session(traitlets.HasTraits):
     statistics: Any = traitlets.Any(None, allow_none=True)
     view: Any = traitlets.Any(View())
     fine_tuning: Any = traitlets.Any(FineTuning())
+    draft: Any = traitlets.Any(Draft())
     scan: Any = traitlets.Any(Scan())
     #: A `Judging`, of `prunevis.session.judging`.
     judging: Any = traitlets.Any(None, allow_none=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
@@ -14,17 +14,17 @@ from prunevis.data import Data
 from prunevis.errors import SpecError
 from prunevis.evaluation import Evaluation, evaluate_steps
 from prunevis.graph.layers import ModelGraph
-from prunevis.pruning import REPAIRS, PruningPlan, masked_tensors, remove
+from prunevis.pruning import REPAIRS, PruningPlan, PruningSpec, masked_tensors, remove
 from prunevis.session.opening import checked_units, costs_of, private_copy, traced_again
 from prunevis.session.state import Stage, Status, Table
-from prunevis.training import fine_tune_steps
+from prunevis.session.watching import Watcher
+from prunevis.training import FineTuneSettings, fine_tune_steps
+from prunevis.training.scheduled import run_schedule_steps
+from prunevis.training.schedules import Schedule
 
 if TYPE_CHECKING:
     from prunevis.session.desk import Desk
     from prunevis.session.staging import Staging
-
-#: More epochs than this are a job for a script, not for a page.
-MAX_EPOCHS = 50
 
 
 def in_words(plan: PruningPlan) -> str:
@@ -130,55 +130,22 @@ def present_table(controller: Desk, otherwise: str) -> Table:
     return table
 
 
-def checked_form(data: Data, epochs: Any, learning_rate: Any, source: Any) -> dict[str, Any]:
-    """Return what a person filled in, checked.
-
-    Raises
-    ------
-    SpecError
-        If a value is no number or out of range, or there are no training examples.
-    """
-    if not isinstance(epochs, int) or isinstance(epochs, bool) or not 1 <= epochs <= MAX_EPOCHS:
-        raise SpecError(
-            "Epochs are a whole number.", expected=f"1 to {MAX_EPOCHS}", got=str(epochs)[:20]
-        )
-    number = isinstance(learning_rate, (int, float)) and not isinstance(learning_rate, bool)
-    if not number or not 0 < learning_rate <= 10:
-        raise SpecError(
-            "The learning rate must be above 0 and at most 10.", got=str(learning_rate)[:20]
-        )
-    if not isinstance(source, str) or source not in sources(data):
-        raise SpecError(
-            "There are no such training examples.",
-            got=str(source)[:40],
-            fix="Give explore() Data(train=..., test=...) to fine-tune."
-            if data.train is None
-            else f"Choose one of: {', '.join(sources(data))}.",
-        )
-    return {"epochs": epochs, "learning_rate": float(learning_rate), "source": source}
+def _chosen(data: Data, source: str) -> Data:
+    """Return `data` with the training examples that `source` names."""
+    if source != "quarter":
+        return data
+    train = data.train
+    order = torch.randperm(train.count, generator=torch.Generator().manual_seed(0))
+    return replace(data, train=train.take(order[: train.count // 4]))
 
 
-def sources(data: Data) -> dict[str, str]:
-    """Return what can be trained on: name and label."""
-    if data.train is None:
-        return {}
-    count = data.train.count
-    what = "images" if data.train.inputs.ndim == 4 else "examples"
-    found = {"train": f"All {count:,} training {what}"}
-    if count >= 4000:
-        found["quarter"] = f"A quarter of them, {count // 4:,}"
-    return found
-
-
-def fine_tune(controller: Staging, plan: PruningPlan) -> Generator[None, None, None]:
+def fine_tune(
+    controller: Staging, plan: PruningPlan, settings: FineTuneSettings
+) -> Generator[None, None, None]:
     """Train a pruned copy; what comes out waits to be kept or discarded."""
     session = controller.session
     stage, data = session.network.stage, session.network.data
-    form = session.fine_tuning
-    train = data.train
-    if form.source == "quarter":
-        order = torch.randperm(train.count, generator=torch.Generator().manual_seed(0))
-        train = train.take(order[: train.count // 4])
+    data = _chosen(data, session.fine_tuning.source)
     yield
     model = pruned_copy(stage, plan)
     weights = plan.granularity == "weight"
@@ -193,54 +160,58 @@ def fine_tune(controller: Staging, plan: PruningPlan) -> Generator[None, None, N
         session.fine_tuning = replace(session.fine_tuning, text="Measuring before")
         yield
     assert before is not None, "the last step carries the evaluation"
-    session.fine_tuning = replace(session.fine_tuning, before=before.accuracy)
-    steps = fine_tune_steps(
-        model,
-        replace(data, train=train),
-        masks=masks,
-        epochs=form.epochs,
-        lr=form.learning_rate,
-        seed=session.setting.seed,
-    )
-    seen: list[int] = []
-    loss: list[float] = []
-    accuracy: list[tuple[int, float]] = []
-    after = None
-    for progress in steps:
-        if progress.loss is not None:
-            seen.append(progress.step)
-            loss.append(progress.loss)
-        if progress.measured and progress.accuracy is not None:
-            accuracy.append((progress.step, progress.accuracy))
-        after = progress.evaluation
-        session.fine_tuning = replace(
-            session.fine_tuning,
-            progress=progress.step / max(1, progress.steps),
-            text=f"epoch {max(1, progress.epoch)} of {progress.epochs}, "
-            f"{_left(progress.seconds_left)} left",
-            steps=tuple(seen),
-            loss=tuple(loss),
-            accuracy=tuple(accuracy),
-        )
-        controller.show_status()
-        yield
-    assert after is not None, "the last report carries the evaluation"
-    epochs = f"{form.epochs} epoch{'s' if form.epochs > 1 else ''}"
-    label = f"{in_words(plan)}, fine-tuned {epochs}" if plan.num_removed else f"Trained {epochs}"
     session.fine_tuning = replace(
-        session.fine_tuning,
+        session.fine_tuning, before=before.accuracy, sparsity=plan.achieved_sparsity
+    )
+    watcher = Watcher(controller, stage)
+    watcher.graph = graph
+    watcher.watch(model, masks)
+    steps = fine_tune_steps(model, data, masks=masks, teacher=stage.model, settings=settings)
+    after = yield from watcher.follow(steps)
+    epochs = f"{settings.epochs} epoch{'s' if settings.epochs > 1 else ''}"
+    label = f"{in_words(plan)}, fine-tuned {epochs}" if plan.num_removed else f"Trained {epochs}"
+    _finish(controller, label, after, _stage(controller, stage, label, model, graph, after, plan))
+
+
+def run_on_schedule(
+    controller: Staging, schedule: Schedule, spec: PruningSpec, settings: FineTuneSettings
+) -> Generator[None, None, None]:
+    """Train a copy and prune it on the way; what comes out waits to be kept or discarded."""
+    session = controller.session
+    stage, data = session.network.stage, session.network.data
+    data = _chosen(data, session.fine_tuning.source)
+    yield
+    watcher = Watcher(controller, stage)
+    steps = run_schedule_steps(
+        stage.model,
+        data,
+        schedule,
+        spec=spec,
+        settings=settings,
+        graph=stage.graph,
+        watch=watcher.watch,
+        masks=held_masks(stage.graph, stage.model) if stage.holds_zeros else {},
+    )
+    done = yield from watcher.follow(steps)
+    model, graph, plan = done.model, stage.graph, done.plan
+    if plan is None:
+        raise SpecError("The schedule pruned nothing.", fix="Move the slider, or add a point.")
+    if plan.granularity == "unit" and plan.num_removed:
+        graph = yield from checked_units(model, traced_again(model, graph, data))
+    label = f"{in_words(plan)}, schedule: {schedule.label}"
+    result = _stage(controller, stage, label, model, graph, done.after, plan)
+    _finish(controller, label, done.after, result)
+
+
+def _finish(controller: Staging, label: str, after: Evaluation, result: Stage) -> None:
+    state = controller.session.fine_tuning
+    controller.session.fine_tuning = replace(
+        state,
         state="done",
         progress=1.0,
         text=f"Done: {label}",
         after=after.accuracy,
-        result=_stage(controller, stage, label, model, graph, after, plan),
+        seconds_left=0.0,
+        result=result,
     )
     controller.show_status()
-
-
-def _left(seconds: float | None) -> str:
-    if seconds is None:
-        return "some time"
-    if seconds >= 90:
-        return f"{seconds / 60:.0f} min"
-    return f"{max(1, round(seconds))} s"

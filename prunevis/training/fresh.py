@@ -19,12 +19,7 @@ def draw_anew(model: nn.Module, seed: int) -> None:
     ModelError
         If a module has parameters of its own and cannot draw them anew.
     """
-    unable = [
-        f"`{name}` ({type(module).__name__})"
-        for name, module in model.named_modules()
-        if any(True for _ in module.parameters(recurse=False)) and not _resets(module)
-    ]
-    if unable:
+    if unable := fixed_modules(model):
         raise ModelError(
             "Some parameters cannot be drawn anew, so training cannot begin at random weights.",
             expected="modules with a `reset_parameters()`",
@@ -36,6 +31,15 @@ def draw_anew(model: nn.Module, seed: int) -> None:
         for module in model.modules():
             if _resets(module):
                 module.reset_parameters()  # pyright: ignore[reportCallIssue]
+
+
+def fixed_modules(model: nn.Module) -> list[str]:
+    """Return names and kinds of the modules whose parameters cannot be drawn anew."""
+    return [
+        f"`{name}` ({type(module).__name__})"
+        for name, module in model.named_modules()
+        if any(True for _ in module.parameters(recurse=False)) and not _resets(module)
+    ]
 
 
 def _resets(module: nn.Module) -> bool:

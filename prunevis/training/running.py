@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -94,6 +94,8 @@ class ScheduleRun:
         From `trace(model, ...)`.
     schedule, spec, settings
         When, what and how.
+    masks
+        By tensor name, True = keep: what is held at zero from the first step on.
 
     Raises
     ------
@@ -109,7 +111,9 @@ class ScheduleRun:
         schedule: Schedule,
         spec: PruningSpec,
         settings: FineTuneSettings,
+        masks: Mapping[str, Tensor] | None = None,
     ) -> None:
+        self.held = dict(masks or {})
         self.original, self.parts, self.graph = model, parts, graph
         self.schedule, self.spec, self.settings = schedule, spec, settings
         try:
@@ -142,7 +146,7 @@ class ScheduleRun:
         run = TrainingRun(
             self.model,
             self.parts,
-            {},
+            self.held,
             self.settings,
             phases=timeline.phases,
             teacher=self.original,
@@ -152,7 +156,8 @@ class ScheduleRun:
         run.sparsity = 0.0
         run.patient = not timeline.events
         if watch is not None:
-            watch(self.model, {})
+            watch(self.model, self._masks())
+        run.masks.apply()
         with run.kept_finite():
             yield from self._noted(run.measure())
             for event in timeline.events:
@@ -160,8 +165,8 @@ class ScheduleRun:
                 if few and run.measured_at != run.step:
                     yield from self._noted(run.measure())
                 yield from self._happen(event, run)
-                if watch is not None and self.plan is not None:
-                    watch(self.model, tensor_masks(self.plan))
+                if watch is not None:
+                    watch(self.model, self._masks())
                 if few:
                     yield from self._noted(run.measure(event=event.label))
             run.patient = True
@@ -206,10 +211,18 @@ class ScheduleRun:
         if event.reset != "none":
             run.optimizer.forget()
         self.plan = plan
-        run.masks.hold(tensor_masks(plan))
+        run.masks.hold(self._masks())
         run.masks.apply()
         run.sparsity, run.measured_at = plan.achieved_sparsity, -1
         yield
+
+    def _masks(self) -> dict[str, Tensor]:
+        """Return what is held by now: what was from the start, and what the last event took."""
+        found = {} if self.plan is None else tensor_masks(self.plan)
+        return {
+            **found,
+            **{k: v & found[k].to(v.device) if k in found else v for k, v in self.held.items()},
+        }
 
     def _ranked(self, sparsity: float | None = None) -> Generator[None, None, Any]:
         """Rank the network as it is; statistics are of the training examples.
@@ -268,7 +281,7 @@ class ScheduleRun:
         return Scheduled(
             model=model,
             plan=plan,
-            masks={} if plan is None else tensor_masks(plan),
+            masks=self._masks(),
             history=tuple(self.history),
             before=before,
             after=after,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from prunevis.errors import SpecError
 from prunevis.graph import trace
@@ -132,6 +132,7 @@ def run_schedule_steps(
     graph: ModelGraph | None = None,
     example_input: Any = None,
     watch: Any = None,
+    masks: Mapping[str, Tensor] | None = None,
 ) -> Generator[FineTuneProgress | None, None, Scheduled]:
     """Run a schedule as `run_schedule` does, reporting at least every 50 ms or so.
 
@@ -144,6 +145,9 @@ def run_schedule_steps(
     watch
         Called with the network that is trained and its masks when there is something to see: once
         before the first report, and after every event; both must only be read.
+    masks
+        By tensor name, True = keep: what is held at zero from the first step on, because it was
+        pruned before. Sparsities count it as gone.
 
     Raises
     ------
@@ -158,5 +162,5 @@ def run_schedule_steps(
     settings = settings_of(settings, {})
     if graph is None:
         graph = trace(model, parts[1].inputs[:1] if example_input is None else example_input)
-    running = ScheduleRun(model, parts, graph, schedule, spec, settings)
+    running = ScheduleRun(model, parts, graph, schedule, spec, settings, masks)
     return (yield from running.steps(watch))

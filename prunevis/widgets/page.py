@@ -83,9 +83,22 @@ Slices (Python → browser)
     known of the same network on the same data; an item's `state` is "met", "not met" or "not
     applicable".
 ``fine_tune``
-    ``{state: "off" | "ready" | "running" | "done" | "cancelled" | "failed", reason, epochs,
-    learning_rate, sources: [{name, label}], source, progress, text, steps: [..], loss: [..],
-    accuracy: [[step, value]], before, after, can_keep}``; accuracies in [0, 1].
+    ``{state: "off" | "ready" | "running" | "paused" | "done" | "cancelled" | "failed", reason,
+    epochs, learning_rate, sources: [{name, label}], source, progress, text, steps: [..],
+    loss: [..], accuracy: [[step, value]], events: [[step, text]], before, after, can_keep, step,
+    phase, sparsity, seconds_left, sight: {step, layer, edges: [B + 1], kept: [B], began: [B],
+    gone, total, pixels: {layer, rows, columns, most, values} | null} | null,
+    costs: {weights: [before, after]} | null}``; accuracies and sparsities in [0, 1]. `sight` is
+    the chosen layer at the last measurement: weights that stay, those it began with, and of a first
+    layer that reads pixels how many weights of each stay.
+``schedule``
+    When to prune: ``{menu: [{name, label, disabled}], name, summary, source, url,
+    knobs: [{name, label, kind: "number" | "flag" | "choice", value, least, most, whole, choices}],
+    points: [[share of steps, share of sparsity]] | null, more: [as knobs], advice, refusal,
+    per_epoch, steps, sparsity, curve: [[step, sparsity]], events: [[step, sparsity, text, reset]],
+    phases: [[first, last, text]], untrained}``, or {}; `curve` is what is run while something
+    runs, else what would be at the slider's sparsity. `points` are those of a schedule that is
+    drawn, `refusal` says why it cannot run, or "". Sent when its tab is opened.
 ``steps``
     ``{applied: [text], can_apply, can_undo, can_reset, apply_text}``.
 ``problem``
@@ -107,7 +120,9 @@ Messages (browser → Python), each ``{action, ...}``
 ``seed | multiple_of | min_units {value}``, ``tick {layer, on}``,
 ``own {layer, value | null}``, ``layer {name}``, ``unit {unit}``, ``tab {name}``,
 ``theme {name: "light" | "dark"}``, ``apply``, ``undo``, ``reset``,
-``fine_tune {epochs, learning_rate, source}``,
+``draft | fine_tune {schedule, knobs: {name: value}, learning_rate, source, more: {name: value}}``
+(of ``fine_tune {epochs, learning_rate, source}`` the rest is as for "one-shot"), ``pause``,
+``go_on``,
 ``cancel {name: "fine_tune" | "scan" | "agreement" | "race" | "latency"}``, ``keep``, ``discard``,
 ``sensitivity``, ``latency``, ``agreement {images}``,
 ``race {criteria, at: "sparsity" | "params" | "macs"}``, ``dismiss``.
@@ -151,6 +166,7 @@ class Page(anywidget.AnyWidget):
     criteria_view = traitlets.Dict().tag(sync=True)
     judged_view = traitlets.Dict().tag(sync=True)
     fine_tune = traitlets.Dict().tag(sync=True)
+    schedule = traitlets.Dict().tag(sync=True)
     steps = traitlets.Dict().tag(sync=True)
     problem = traitlets.Dict().tag(sync=True)
     #: Checked by whoever observes it: what a browser sends may be anything.
@@ -175,6 +191,7 @@ class Page(anywidget.AnyWidget):
         "criteria_view",
         "judged_view",
         "fine_tune",
+        "schedule",
         "steps",
         "problem",
     )

@@ -49,7 +49,12 @@ TOP = {
     "judged_view": {"timing", "published", "cards"},
     "fine_tune": {
         "state", "reason", "epochs", "learning_rate", "sources", "source", "progress", "text",
-        "steps", "loss", "accuracy", "before", "after", "can_keep",
+        "steps", "loss", "accuracy", "before", "after", "can_keep", "events", "step", "phase",
+        "sparsity", "seconds_left", "sight", "costs",
+    },
+    "schedule": {
+        "menu", "name", "summary", "source", "url", "knobs", "points", "more", "advice", "refusal",
+        "per_epoch", "steps", "sparsity", "curve", "events", "phases", "untrained",
     },
     "steps": {"applied", "can_apply", "can_undo", "can_reset", "apply_text"},
     "problem": {"id", "text", "fix", "detail"},
@@ -87,7 +92,8 @@ def plain(value):
 def seen(visit, mlp, mlp_data):
     """A visitor who has opened every tab."""
     visitor = visit(mlp, mlp_data)
-    for tab in ("layers", "redundancy", "network", "tradeoff", "criteria", "neurons"):
+    tabs = ("layers", "redundancy", "network", "tradeoff", "criteria", "fine_tune", "neurons")
+    for tab in tabs:
         visitor.send("tab", name=tab)
     visitor.send("unit", unit=2).send("sensitivity").send("tab", name="layers").slide(0.4)
     visitor.send("fine_tune", epochs=1, learning_rate=0.01, source="train")
@@ -436,14 +442,14 @@ def test_pictures_are_trained_on_as_images(visit, residual, residual_data):
 
 
 def test_a_long_loss_curve_is_thinned(visit, mlp, mlp_data):
-    from prunevis.app.views import progress
+    from prunevis.app.views import training
     from prunevis.session.state import FineTuning
 
     session = visit(mlp, mlp_data).session
     steps = tuple(range(10_000))
     session.fine_tuning = FineTuning(steps=steps, loss=tuple(float(s) for s in steps))
     found = views.fine_tune(session)
-    assert len(found["steps"]) == len(found["loss"]) <= progress.MAX_POINTS
+    assert len(found["steps"]) == len(found["loss"]) <= training.MAX_POINTS
     assert found["loss"][1] == found["steps"][1]
 
 

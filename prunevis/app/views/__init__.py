@@ -10,7 +10,8 @@ from prunevis.app.views.judging import criteria_view
 from prunevis.app.views.layers import neurons, weights
 from prunevis.app.views.network import network
 from prunevis.app.views.numbers import curve, table
-from prunevis.app.views.progress import fine_tune, layers_view, problem, status, steps
+from prunevis.app.views.progress import layers_view, problem, status, steps
+from prunevis.app.views.training import fine_tune, schedule
 
 __all__ = [
     "controls",
@@ -23,6 +24,7 @@ __all__ = [
     "network",
     "neurons",
     "problem",
+    "schedule",
     "status",
     "steps",
     "table",

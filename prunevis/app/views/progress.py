@@ -6,10 +6,7 @@ from typing import Any
 
 from prunevis.app.views.words import plain
 from prunevis.session.state import Session
-from prunevis.session.tuning import in_words, sources
-
-#: Points of the loss curve that are sent; more cannot be told apart on the page.
-MAX_POINTS = 240
+from prunevis.session.tuning import in_words
 
 
 def status(session: Session) -> dict[str, Any]:
@@ -55,35 +52,6 @@ def problem(session: Session, *, with_detail: bool) -> dict[str, Any]:
 
 
 UNEXPECTED = "Something unexpected went wrong. Your network is as it was."
-
-
-def fine_tune(session: Session) -> dict[str, Any]:
-    """Return the fine-tuning panel."""
-    found, network = session.fine_tuning, session.network
-    choices = sources(network.data) if network is not None else {}
-    reason = None
-    if network is not None and not choices:
-        reason = (
-            "There are no training examples, and accuracy is measured on the test examples, so "
-            "these must not be trained on. Pass Data(train=..., test=...) to explore()."
-        )
-    every = max(1, -(-len(found.steps) // MAX_POINTS))
-    return {
-        "state": "off" if reason else found.state,
-        "reason": reason,
-        "epochs": found.epochs,
-        "learning_rate": found.learning_rate,
-        "sources": [{"name": name, "label": label} for name, label in choices.items()],
-        "source": found.source if found.source in choices else next(iter(choices), ""),
-        "progress": found.progress,
-        "text": found.text,
-        "steps": list(found.steps[::every]),
-        "loss": [round(v, 5) for v in found.loss[::every]],
-        "accuracy": [list(pair) for pair in found.accuracy],
-        "before": found.before,
-        "after": found.after,
-        "can_keep": found.result is not None,
-    }
 
 
 def layers_view(session: Session, figures: dict[str, dict[str, Any]]) -> dict[str, Any]:

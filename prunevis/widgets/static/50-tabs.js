@@ -10,7 +10,7 @@ const TABS = [
   ["layers", "Layers", layersPanel],
   ["fine_tune", "Fine-tune", fineTunePanel],
 ];
-const OF_ONE_LAYER = new Set(["network", "weights", "neurons", "redundancy"]);
+const OF_ONE_LAYER = new Set(["network", "weights", "neurons", "redundancy", "fine_tune"]);
 
 function tabsPanel(root, bus) {
   const list = h("div", { class: "pv-tabs", role: "tablist", "aria-label": "Views" });

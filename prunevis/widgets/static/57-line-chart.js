@@ -5,6 +5,7 @@ function lineChart(bus, label, format, fixed = null) {
   let points = [];
   let right = 1;
   let mark = null;
+  let events = [];
   const picture = surface(bus, { role: "img", "aria-label": label }, (c, width, height, colors) => {
     const left = 44;
     const floor = height - 18;
@@ -45,6 +46,17 @@ function lineChart(bus, label, format, fixed = null) {
       c.stroke();
       c.setLineDash([]);
     }
+    // What happened at a step: a fine line from the floor, one a pixel at most.
+    c.fillStyle = colors.pruned;
+    let drawnAt = -Infinity;
+    for (const [at] of events) {
+      if (x(at) - drawnAt < 1.5) continue;
+      drawnAt = x(at);
+      c.globalAlpha = 0.35;
+      c.fillRect(drawnAt - 0.5, top, 1, floor - top);
+      c.globalAlpha = 1;
+      c.fillRect(drawnAt - 1.5, floor, 3, 5);
+    }
     c.strokeStyle = colors.kept;
     c.fillStyle = colors.kept;
     c.lineWidth = 2;
@@ -61,13 +73,16 @@ function lineChart(bus, label, format, fixed = null) {
   picture.root.classList.add("pv-line-chart");
   return {
     root: h("figure", { class: "pv-chart" }, h("figcaption", null, h("span", null, label), last), picture.root),
-    set(next, end, line = null) {
+    set(next, end, line = null, marks = []) {
+      events = marks;
       points = next.filter(([a, b]) => known(a) && known(b));
       right = Math.max(end || 0, points.length ? points[points.length - 1][0] : 1, 1e-9);
       mark = line;
       const newest = points.length ? format(points[points.length - 1][1]) : UNKNOWN;
       setText(last, newest);
-      setAttr(picture.canvas, "aria-label", `${label}, now ${newest}`);
+      setAttr(picture.canvas, "aria-label", `${label}, now ${newest}${marks.length ? `; pruned ${plural(marks.length, "time")}` : ""}`);
+      setAttr(picture.canvas, "data-points", points.length);
+      setAttr(picture.canvas, "data-events", marks.length);
       picture.draw();
     },
   };
