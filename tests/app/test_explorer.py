@@ -146,6 +146,12 @@ def test_every_action(visitor):
     assert not page.fine_tune["can_keep"]
     visitor.send("fine_tune", epochs=1, learning_rate=0.01, source="train").send("keep")
     assert len(page.steps["applied"]) == 1
+    visitor.slide(0.5).send("tab", name="fine_tune")
+    visitor.send("draft", schedule="cubic", knobs={"epochs": 2})
+    assert (page.schedule["name"], page.schedule["refusal"]) == ("cubic", "")
+    visitor.send("draft", schedule="cubic", knobs={"epochs": -1})
+    assert page.schedule["refusal"].startswith("epochs is a number from 0.01 to 1000")
+    visitor.send("pause").send("go_on").send("tab", name="weights")  # nothing runs: no matter
     visitor.send("cancel").send("sensitivity")
     assert page.layers_view["sensitivity"]["state"] == "done"
     visitor.send("reset")
@@ -165,7 +171,7 @@ def test_the_actions_here_are_all_that_are_documented():
         "model", "granularity", "criterion", "scope", "of", "pattern", "multiple_of", "min_units",
         "repair", "seed", "tick", "own", "layer", "unit",
         "tab", "theme", "apply", "undo", "reset", "fine_tune", "cancel", "keep", "discard",
-        "sensitivity", "dismiss", "agreement", "race", "latency",
+        "sensitivity", "dismiss", "agreement", "race", "latency", "draft", "pause", "go_on",
     }  # fmt: skip
     assert documented == tested
 

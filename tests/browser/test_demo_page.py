@@ -149,6 +149,26 @@ def test_fine_tuning_starts_cancels_runs_and_is_kept(page: Any) -> None:
     assert state(page, "sparsity") == "0.9000"
 
 
+def test_iterative_pruning_is_seen_as_a_saw(page: Any) -> None:
+    slide_to(page, 90)
+    part(page, "tab-fine_tune").click()
+    part(page, "schedule").select_option("iterative")
+    part(page, "knob-rounds").fill("3")
+    part(page, "epochs").fill("0.1")
+    part(page, "source").select_option("quarter")
+    text_becomes(page, "schedule-final", "90.0 % after 3 prunings")
+    part(page, "fine-tune-start").click()
+    part(page, "keep").wait_for()
+    saw = page.locator("[data-testid=saw] canvas")
+    assert saw.get_attribute("data-events") == "3"
+    assert int(saw.get_attribute("data-points")) >= 6  # before and after each
+    assert "held at zero" in part(page, "training-histogram").get_attribute("aria-label")
+    assert "28 by 28 pixels" in part(page, "training-mask").get_attribute("aria-label")
+    part(page, "keep").click()
+    text_becomes(page, "applied", "schedule: Iterative")
+    assert state(page, "sparsity") == "0.9000"
+
+
 def test_what_goes_wrong_is_said_and_goes_away(page: Any) -> None:
     part(page, "tab-fine_tune").click()
     part(page, "learning-rate").fill("99")

@@ -249,9 +249,12 @@ def test_fine_tuning_form_and_decision(open_page: Open) -> None:
     part(page, "fine-tune-start").click()
     assert sent(page)[-1] == {
         "action": "fine_tune",
+        "schedule": "one-shot",
+        "knobs": {"epochs": 3},
         "epochs": 3,
         "learning_rate": 0.001,
         "source": "half",
+        "more": {"optimizer": "sgd"},
     }
     assert part(page, "keep").is_hidden()
     page.evaluate("next => window.model.publish(next)", {"fine_tune": scene("tuning")["fine_tune"]})

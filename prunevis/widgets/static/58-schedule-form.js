@@ -117,7 +117,7 @@ function fineTuneForm(bus) {
     },
     set(f, plan) {
       const underWay = f.state === "running" || f.state === "paused";
-      const free = !underWay && f.state !== "off" && !!f.state;
+      const free = !underWay && f.state !== "off" && !!f.state && !!plan.menu;
       setOptions(source.input, f.sources || []);
       rate.set(f.learning_rate);
       source.set(f.source);
@@ -135,7 +135,7 @@ function fineTuneForm(bus) {
       for (const { input } of [menu, rate, source]) input.disabled = !free;
       setText(refusal, free && plan.refusal ? plan.refusal : "");
       setHidden(refusal, !refusal.textContent);
-      // What is refused by the plan is said above; Start stays, so that it can be asked for all the same.
+      // What is refused is said above; Start stays, and whoever presses it is told why not.
       start.disabled = !free;
       setAttr(start, "title", f.state === "off" ? f.reason : null);
       setText(start, ["done", "cancelled", "failed"].includes(f.state) ? "Start again" : "Start");

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from schedules import schedule
 
 POSITIONS = 101
 BINS = 80
@@ -369,6 +370,7 @@ def scene(name: str = "usual") -> dict[str, Any]:
         "table": table(granularity), "curve": curve(granularity), "network": network(name == "hostile"),
         "weights": weights("conv2", granularity), "neurons": neurons(granularity), "unit": {},
         "redundancy": redundancy(), "layers_view": layers_view(), "fine_tune": fine_tune(),
+        "schedule": schedule(),
         "criteria_view": criteria_view(),
         "steps": {"applied": [], "can_apply": True, "can_undo": False, "can_reset": False,
                   "apply_text": "340,400 of 425,500 weights become zeros"},
