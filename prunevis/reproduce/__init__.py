@@ -10,6 +10,7 @@ from prunevis.reproduce import (
     keras_guide,
     lottery2019,
     neuron_merging2020,
+    noiseout2016,
     pytorch_tutorial,
     snip2019,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "keras_guide",
     "lottery2019",
     "neuron_merging2020",
+    "noiseout2016",
     "pytorch_tutorial",
     "reproduce",
     "snip2019",
