@@ -95,7 +95,7 @@ class NoiseOut2016(Reproduction):
         kinds = KINDS[:2] if context.short else KINDS
         for name, subject in SUBJECTS.items():
             if context.short:
-                subject = replace(subject, updates=2, examples=256, most=2)
+                subject = replace(subject, updates=2, examples=512, most=2)
             runs = {
                 kind: [
                     _one(context, name, subject, kind, seed)
