@@ -46,8 +46,8 @@ function fineTunePanel(root, bus) {
     return { value, root: h("div", null, h("dt", null, label), value) };
   });
   const live = h("dl", { class: "pv-live-facts" }, ...facts.map((f) => f.root));
-  const accuracy = lineChart(bus, "Test accuracy", (v) => `${percent(v)} %`);
-  const loss = lineChart(bus, "Training loss", (v) => (v < 10 ? v.toFixed(2) : v.toFixed(0)));
+  const accuracy = lineChart(bus, "Test accuracy", (v) => `${percent(v, v === 1 ? 0 : 1)} %`);
+  const loss = lineChart(bus, "Training loss", (v) => (v < 10 ? v.toFixed(2) : v < 1e4 ? v.toFixed(0) : v.toExponential(0)));
   setAttr(accuracy.root, "data-testid", "saw");
   const charts = h("div", { class: "pv-charts" }, accuracy.root, loss.root);
   const sight = trainingSight(bus);

@@ -14,8 +14,9 @@ function followingInput(props) {
   };
 }
 
-/** "rate-rewinding" -> "Rate rewinding" */
-const spelled = (word) => word.charAt(0).toUpperCase() + word.slice(1).replace(/[-_]/g, " ");
+/** "rate-rewinding" -> "Rate rewinding", "sgd" -> "SGD" */
+const spelled = (word) => (word === "sgd" ? "SGD" : plainly(word));
+const plainly = (word) => word.charAt(0).toUpperCase() + word.slice(1).replace(/[-_]/g, " ");
 
 /** One knob as a labelled field; `changed()` when a person has set it. */
 function knobField(knob, testid, changed) {
