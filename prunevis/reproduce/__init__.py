@@ -13,6 +13,7 @@ from prunevis.reproduce import (
     noiseout2016,
     pytorch_tutorial,
     snip2019,
+    synflow2020,
 )
 from prunevis.reproduce.base import REPRODUCTIONS, Context, Reproduction, reproduce
 from prunevis.reproduce.report import Report
@@ -31,4 +32,5 @@ __all__ = [
     "pytorch_tutorial",
     "reproduce",
     "snip2019",
+    "synflow2020",
 ]

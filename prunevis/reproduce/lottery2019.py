@@ -247,7 +247,7 @@ def _table(report: Report, runs: list[dict[str, Any]]) -> None:
 
 
 def _curves(report: Report, runs: list[dict[str, Any]], rounds: tuple[int, ...]) -> None:
-    from prunevis.plots.style import head, prepare, write
+    from prunevis.plots.style import head, prepare
 
     ax, colours = prepare(
         None,
@@ -270,12 +270,12 @@ def _curves(report: Report, runs: list[dict[str, Any]], rounds: tuple[int, ...])
                 alpha=shades[int(k)] if not dense else 1.0,
                 linewidth=1.3,
                 linestyle="-" if kind == "ticket" else (0, (4, 2)),
+                label="dense" if dense else f"{kind}, {100 * found[0]['left']:.1f} %",
                 gid=f"{kind} {k}",
             )
             lowest = min(lowest, mean[min(1, len(mean) - 1)])
-            text = "dense" if dense else f"{100 * found[0]['left']:.1f} %"
-            write(ax, found[0]["steps"][-1], 100 * mean[-1], text, colours.quiet, ha="right")
     ax.set_ylim(100 * lowest - 0.5, 100.0)
+    ax.legend(loc="lower right", frameon=False, fontsize=7, labelcolor=colours.ink)
     head(
         ax,
         "Tickets (blue) and controls (orange, dashed)",
