@@ -30,7 +30,9 @@ ASKED = {
 PAPER = {"lenet-300-100": (1.64, 1.59, 12), "lenet5": (0.80, 0.77, 12)}
 NETWORKS: dict[str, type[nn.Module]] = {"lenet-300-100": LeNet300100, "lenet5": LeNet5}
 #: Epochs of the first training, rounds, epochs a round.
-BUDGET = {"lenet-300-100": (20, 6, 6.0), "lenet5": (8, 4, 2.0)}
+BUDGET = {"lenet-300-100": (20, 8, 8.0), "lenet5": (8, 4, 3.0)}
+#: Learning rate of the first training, and of each round.
+RATES = {"lenet-300-100": (0.1, 0.04), "lenet5": (0.05, 0.02)}
 
 
 @REPRODUCTIONS.register("han2015")
@@ -42,7 +44,7 @@ class Han2015(Reproduction):
     url = "https://arxiv.org/abs/1506.02626"
     summary = (
         "LeNet-300-100 and LeNet-5 on MNIST: weights below a threshold leave, layer by layer, the "
-        "rest is retrained at a tenth of the learning rate, and again."
+        "rest is retrained at a lower learning rate, and again."
     )
 
     def run(self, context: Context) -> Report:
@@ -66,7 +68,7 @@ class Han2015(Reproduction):
                 model,
                 context.data(),
                 epochs,
-                lr=0.1 if name == "lenet-300-100" else 0.05,
+                lr=RATES[name][0],
                 weight_decay=1e-4,
                 seed=seed,
             ),
@@ -92,7 +94,7 @@ class Han2015(Reproduction):
                 criterion="magnitude",
                 scope="layer",
                 layers={layer: 1 - share / 100 for layer, share in ASKED[name].items()},
-                lr=0.01 if name == "lenet-300-100" else 0.005,
+                lr=RATES[name][1],
                 weight_decay=1e-4,
                 seed=seed,
             )
@@ -227,7 +229,9 @@ def _differences(report: Report) -> None:
     report.text(
         "The paper chose a threshold for each layer from sensitivity scans; we ask for the shares "
         "that its tables 2 and 3 report. It trained with Caffe; we train with Nesterov's SGD and a "
-        "cosine of the learning rate, and each round at a tenth of it. Its FLOP columns count "
+        "cosine of the learning rate, and each round at 0.4 of it (the paper: a tenth; with that "
+        "and fewer epochs our LeNet-300-100 ended at 1.82 % and our LeNet-5 at 0.73 %). Our dense "
+        "networks err less than the paper's, so that there is more to lose. Its FLOP columns count "
         "activations that are zero as well; ours count zero weights alone. Our LeNet-5 has a ReLU "
         "after each convolution, Caffe's only after the first dense layer."
     )
