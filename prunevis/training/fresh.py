@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from prunevis.errors import ModelError
 
@@ -11,8 +15,8 @@ from prunevis.errors import ModelError
 def draw_anew(model: nn.Module, seed: int) -> None:
     """Give every module the random weights that PyTorch gives a new one of its kind, in place.
 
-    Every module with parameters or buffers of its own is asked for `reset_parameters`, in the order
-    of `modules`; torch's random state is as before afterwards.
+    Every module that has a `reset_parameters` (or PyTorch's own `_reset_parameters`) is asked for
+    it, in the order of `modules`; torch's random state is as before afterwards.
 
     Raises
     ------
@@ -24,13 +28,16 @@ def draw_anew(model: nn.Module, seed: int) -> None:
             "Some parameters cannot be drawn anew, so training cannot begin at random weights.",
             expected="modules with a `reset_parameters()`",
             got=", ".join(unable[:3]),
-            fix="Give these modules a reset_parameters() that draws their parameters.",
+            fix="Give these modules a reset_parameters() that draws their parameters; take weight "
+            "normalisation and other parametrisations off first.",
         )
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
+    with torch.random.fork_rng(devices=list(devices)), torch.no_grad():
         torch.manual_seed(seed)
         for module in model.modules():
-            if _resets(module):
-                module.reset_parameters()  # pyright: ignore[reportCallIssue]
+            reset = _reset_of(module)
+            if reset is not None:
+                reset()
 
 
 def fixed_modules(model: nn.Module) -> list[str]:
@@ -38,9 +45,16 @@ def fixed_modules(model: nn.Module) -> list[str]:
     return [
         f"`{name}` ({type(module).__name__})"
         for name, module in model.named_modules()
-        if any(True for _ in module.parameters(recurse=False)) and not _resets(module)
+        if (any(True for _ in module.parameters(recurse=False)) and _reset_of(module) is None)
+        or is_parametrized(module)
+        or hasattr(module, "weight_g")
     ]
 
 
-def _resets(module: nn.Module) -> bool:
-    return callable(getattr(module, "reset_parameters", None))
+def _reset_of(module: nn.Module) -> Callable[[], Any] | None:
+    """Return what draws a module's own parameters anew, if it has such."""
+    for name in ("reset_parameters", "_reset_parameters"):
+        found = getattr(module, name, None)
+        if callable(found):
+            return found
+    return None

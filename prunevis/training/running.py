@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from prunevis.criteria import CRITERIA
 from prunevis.data import Data, Examples
-from prunevis.errors import ModelError
+from prunevis.errors import ModelError, SpecError
 from prunevis.evaluation.exact import Evaluation, evaluate_steps
 from prunevis.graph.cost import CostModel, ModelCost
 from prunevis.graph.layers import ModelGraph
@@ -28,6 +28,7 @@ from prunevis.pruning.ranking import rank_steps
 from prunevis.pruning.repairs.mending import EXAMPLES, Mending
 from prunevis.statistics import COLLECTABLE, Statistics, collect_steps, collection
 from prunevis.training.fresh import draw_anew
+from prunevis.training.keeping import held_out
 from prunevis.training.loop import TrainingRun
 from prunevis.training.objectives import NoiseOutputs
 from prunevis.training.records import FineTuneProgress
@@ -101,6 +102,8 @@ class ScheduleRun:
     ------
     ModelError
         If the model cannot be copied.
+    SpecError
+        If the spec asks for a share to keep, which a schedule does not follow.
     """
 
     def __init__(
@@ -113,8 +116,16 @@ class ScheduleRun:
         settings: FineTuneSettings,
         masks: Mapping[str, Tensor] | None = None,
     ) -> None:
+        if spec.keep is not None:
+            raise SpecError(
+                "A schedule is laid out over sparsity.",
+                got=f"keep={spec.keep:g} of {spec.of}",
+                fix="Pass sparsity=; the achieved_sparsity of Ranking.plan(keep=...) says which.",
+            )
         self.held = dict(masks or {})
         self.original, self.parts, self.graph = model, parts, graph
+        # what is held out to see when to stop is not looked at for anything else
+        self.train = held_out(parts[0], settings)[0]
         self.schedule, self.spec, self.settings = schedule, spec, settings
         try:
             self.model = copy.deepcopy(model)
@@ -131,9 +142,15 @@ class ScheduleRun:
         before = yield from _evaluated(self.model, self.parts[1])
         # how much can go is known when it has been ranked once
         total = (yield from self._ranked()).total
-        count = train_count(self.parts[0], self.settings)
-        per_epoch = -(-count // self.settings.batch_size)
+        per_epoch = -(-self.train.count // self.settings.batch_size)
         timeline = self.schedule.timeline(self.spec.sparsity, per_epoch, sum(total.values()))
+        resets = [event.label for event in timeline.events if event.reset != "none"]
+        if resets and self.spec.repair != "none":
+            raise SpecError(
+                "Weights that are rewound or drawn anew cannot be repaired as well.",
+                got=f"repair={self.spec.repair!r}, and {resets[0]!r}",
+                fix='Pass repair="none".',
+            )
         if timeline.untrained:
             draw_anew(self.model, self.settings.seed)
         noise = None
@@ -231,7 +248,7 @@ class ScheduleRun:
         """
         spec, graph = _on_the_way(self.spec, sparsity), self.graph
         criterion, repair = CRITERIA[spec.criterion], REPAIRS[spec.repair]
-        data = Data(train=self.parts[0], test=self.parts[1])
+        data = Data(train=self.train, test=self.parts[1])
         statistics: Statistics | None = None
         if frozenset(criterion.needs) & COLLECTABLE:
             statistics = yield from _collected(
@@ -257,7 +274,7 @@ class ScheduleRun:
                     inputs=True,
                     moments="moments" in repair.needs,
                 )
-            inputs = self.parts[0].inputs[:EXAMPLES] if "examples" in repair.needs else None
+            inputs = self.train.inputs[:EXAMPLES] if "examples" in repair.needs else None
             mending = Mending(spec.repair, read, inputs)
         return (
             yield from rank_steps(
@@ -302,11 +319,6 @@ def _on_the_way(spec: PruningSpec, sparsity: float | None) -> PruningSpec:
     own = {name: 1 - (1 - value) ** share for name, value in spec.own_sparsity.items()}
     assert spec.layers is not None, "layers of their own sparsity are named"
     return replace(spec, layers=tuple((name, own.get(name, at)) for name, at in spec.layers))
-
-
-def train_count(train: Examples, settings: FineTuneSettings) -> int:
-    """Return how many examples are trained on when some are held out."""
-    return train.count - round(settings.validation * train.count)
 
 
 def _collected(

@@ -52,9 +52,11 @@ def test_lottery_rewinds_and_its_control_draws_anew():
     assert line.saved_at == 5
     assert [(e.step, e.sparsity, e.reset) for e in line.events] == [
         (10, 0.5, "rewind"),
-        (20, 0.75, "rewind"),
+        (15, 0.75, "rewind"),
     ]
-    assert line.steps == 30
+    assert line.steps == 20
+    # the rate goes on where it was at step k
+    assert [phase.position(phase.first) for phase in line.phases] == [0.0, 0.5, 0.5]
     control = make_schedule("lottery", rounds=2, control=True).timeline(0.75, 10, 100)
     assert [e.reset for e in control.events] == ["rewind", "fresh"]
 

@@ -112,15 +112,20 @@ class Lottery(Schedule):
     def timeline(self, sparsity: float, per_epoch: int, prunable: int) -> Timeline:
         """One training more than there are rounds, an event between each two."""
         steps = max(1, in_steps(self.epochs, per_epoch))
+        saved = min(in_steps(self.rewind, per_epoch), steps - 1)
         events = []
         for k, value in enumerate(rising(sparsity, self.rounds, self.spacing), 1):
             last = k == self.rounds and self.control
             text = f"Round {k} of {self.rounds}, " + ("drawn anew" if last else "rewound")
-            events.append(Event(k * steps, value, text, "fresh" if last else "rewind"))
-        labels = ["First training", *(f"Ticket {k}" for k in range(1, self.rounds + 1))]
-        saved = min(in_steps(self.rewind, per_epoch), steps)
-        phases = one_after_another(*((steps, label) for label in labels))
-        return Timeline(phases, tuple(events), untrained=True, saved_at=saved)
+            at = steps + (k - 1) * (steps - saved)
+            events.append(Event(at, value, text, "fresh" if last else "rewind"))
+        # a ticket is trained from step k on, as the first training went on from there
+        phases = [Phase(0, steps, "First training")]
+        for k in range(1, self.rounds + 1):
+            first = phases[-1].last
+            last = first + steps - saved
+            phases.append(Phase(first, last, f"Ticket {k}", begin=saved / steps))
+        return Timeline(tuple(phases), tuple(events), untrained=True, saved_at=saved)
 
 
 @SCHEDULES.register("at-init")
