@@ -245,10 +245,13 @@ def _compare(report: Report, name: str, runs: dict[str, list[dict[str, Any]]]) -
         ours = [run["course"][-1]["layers"][layer]["mean"] for run in found]
         verdict = ""
         if kind != "none":
-            higher = min(a - b for a, b in zip(ours, base, strict=True)) > 0
-            verdict = "higher than without, in every run" if higher else "not always higher"
+            gains = [a - b for a, b in zip(ours, base, strict=True)]
+            if min(gains) > 0:
+                verdict = "higher than without"
+            else:
+                verdict = "differs: lower than without" if max(gains) < 0 else "mixed"
         report.compare(
-            f"{name}, noise {kind}: mean |ρ| of {layer} after training",
+            f"{name}, noise {kind}: mean absolute ρ of {layer} after training",
             "-" if kind == "none" else "higher",
             mean_and_spread(ours, 3),
             verdict,
@@ -303,7 +306,7 @@ def _correlations(report: Report, name: str, runs: dict[str, list[dict[str, Any]
                 mean_and_spread([float(end["layers"][layer]["constant"]) for end in ends], 0),
             ]
         )
-    report.table(["noise", "accuracy, %", f"mean |ρ| of {layer}", "constant units"], rows)
+    report.table(["noise", "accuracy, %", f"mean absolute ρ of {layer}", "constant units"], rows)
 
 
 def _removals(report: Report) -> None:
@@ -326,6 +329,12 @@ def _removals(report: Report) -> None:
 
 def _differences(report: Report) -> None:
     report.heading("Where and why ours differs")
+    report.text(
+        "The paper's claim, that outputs on noise make units more alike and so more of them go, "
+        "is not borne out here: read the first table. Shares that leave at once are large, and a "
+        "network that does not recover from one in so few steps counts as a miss, so that what is "
+        "left is uncertain by tens of units, in LeNet-5 above all, where it stops well above 97 %."
+    )
     report.text(
         "Of the paper only the abstract was at hand: its algorithm follows from that, and its "
         "tables are from memory. Of LeNet-300-100 it lists eight networks with 10,503 to 15,989 "
