@@ -138,7 +138,7 @@ def _record(done: Scheduled) -> dict[str, Any]:
     return {
         "curve": list(curve.items()),
         "accuracy": done.after.accuracy,
-        "macs": done.cost_after.macs / done.cost_before.macs,
+        "macs": done.cost_after.removed_macs / done.cost_before.base_macs,
     }
 
 
