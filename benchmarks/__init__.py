@@ -25,6 +25,7 @@ NAMES = (
     "drag_soak",
     "networks",
     "sweep_workers",
+    "training",
 )
 
 #: Those that need Chromium.

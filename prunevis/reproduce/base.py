@@ -6,8 +6,11 @@ when it is finished, so that a run that was ended goes on where it was.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
+import sys
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -44,6 +47,8 @@ class Context:
         Folder of MNIST's four files; None: see `load_mnist`.
     say
         Called with one line when a piece begins or ends.
+    recipe
+        Short name of how it is done: pieces that were made in another way are not read.
     """
 
     def __init__(
@@ -54,8 +59,10 @@ class Context:
         seeds: tuple[int, ...] = (0, 1, 2),
         data: Path | None = None,
         say: Callable[[str], None] = lambda line: None,
+        recipe: str = "any",
     ) -> None:
         self.out, self.short, self.folder, self.say = out, short, data, say
+        self.recipe = recipe
         self.seeds = seeds[:1] if short else seeds
         self.seconds = 0.0  # of all pieces, also of those that were finished before
         self._data: dict[str, Data] = {}
@@ -63,7 +70,7 @@ class Context:
     @property
     def pieces(self) -> Path:
         """Where finished pieces lie; a short run's do not mix with a full one's."""
-        return self.out / "pieces" / ("short" if self.short else "full")
+        return self.out / "pieces" / f"{'short' if self.short else 'full'}-{self.recipe}"
 
     def data(self, name: str = "mnist") -> Data:
         """Return "mnist" or "fashion-mnist"; in a short run a few examples of the latter."""
@@ -213,7 +220,12 @@ def reproduce(
     except OSError as error:
         raise DataError("The folder for the report cannot be made.", where=folder) from error
     context = Context(
-        folder, short=short, seeds=seeds, data=None if data is None else Path(data), say=say
+        folder,
+        short=short,
+        seeds=seeds,
+        data=None if data is None else Path(data),
+        say=say,
+        recipe=recipe_of(kind),
     )
     threads = torch.get_num_threads()
     report = kind().run(context)
@@ -229,6 +241,14 @@ def reproduce(
             "threads": threads,
         },
     )
+
+
+def recipe_of(kind: type[Reproduction]) -> str:
+    """Return eight hexadecimal digits that change with any constant of the work's module."""
+    module = vars(sys.modules[kind.__module__])
+    constants = {name: value for name, value in sorted(module.items()) if name.isupper()}
+    text = re.sub(r" at 0x[0-9a-f]+", "", repr(constants))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _write(path: Path, content: bytes) -> None:
