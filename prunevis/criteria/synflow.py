@@ -16,8 +16,10 @@ from prunevis.errors import ModelError, NonFiniteError, SpecError
 from prunevis.graph.layers import LayerInfo, ModelGraph
 from prunevis.graph.state import untouched
 
-#: Rounds of scoring and removing, and the share of weights that is left after the last.
+#: Rounds of scoring and removing, and the share of weights that is left after the last of these.
 ROUNDS, LAST_KEPT = 100, 1e-3
+#: What each further round keeps of what is left, down to one weight a layer.
+TAIL_KEPT = 0.9
 
 
 @CRITERIA.register("synflow")
@@ -27,9 +29,10 @@ class SynapticFlow(Criterion):
     R is the sum over all paths through the network of the products of their weights; no data are
     needed. After each of `ROUNDS` rounds the lowest scores leave, so that ``kept = LAST_KEPT^(k /
     ROUNDS)`` after round k, and what is left is scored again: that keeps whole layers from
-    vanishing. Every weight goes at some round, and the ranking is that order; what is left at the
-    end follows by its last score. In double precision, running statistics made positive too, over
-    all layers that are ranked together.
+    vanishing. Rounds that keep `TAIL_KEPT` of what is left follow, until as many weights are left
+    as there are layers. Every weight goes at some round, and the ranking is that order; the last
+    ones follow by their last score. In double precision, running statistics made positive too,
+    over all layers that are ranked together.
     """
 
     label = "Synaptic flow (SynFlow)"
@@ -59,10 +62,9 @@ class SynapticFlow(Criterion):
         left = torch.ones(total, dtype=torch.bool, device=flat.device)
         order = torch.zeros(total, dtype=torch.float64)
         gone = 0
-        for k in range(1, ROUNDS + 1):
+        for keep in _left_after_rounds(total, len(weights)):
             scores = flow.scores(list(weights), left)
             yield
-            keep = max(1, round(total * LAST_KEPT ** (k / ROUNDS))) if k < ROUNDS else 0
             count = total - keep - gone
             if count <= 0:
                 continue
@@ -85,6 +87,14 @@ class SynapticFlow(Criterion):
         if layer.name not in found:
             raise SpecError(f"`{layer.name}` is not among the layers that were ranked.")
         return found[layer.name]
+
+
+def _left_after_rounds(total: int, layers: int) -> list[int]:
+    """Return how many of `total` weights are left after each round, falling to 0."""
+    kept = [max(1, round(total * LAST_KEPT ** (k / ROUNDS))) for k in range(1, ROUNDS + 1)]
+    while kept[-1] > layers:
+        kept.append(max(layers, min(kept[-1] - 1, round(TAIL_KEPT * kept[-1]))))
+    return [*kept, 0]
 
 
 class _Flow:

@@ -246,7 +246,13 @@ def reproduce(
 def recipe_of(kind: type[Reproduction]) -> str:
     """Return eight hexadecimal digits that change with any constant of the work's module."""
     module = vars(sys.modules[kind.__module__])
-    constants = {name: value for name, value in sorted(module.items()) if name.isupper()}
+    plain = (str, int, float, bool, tuple, list, dict)
+    constants = {
+        name: value
+        for name, value in sorted(module.items())
+        if name.isupper() and isinstance(value, plain)
+    }
+    # what has no text of its own is named by where it lies in memory
     text = re.sub(r" at 0x[0-9a-f]+", "", repr(constants))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
