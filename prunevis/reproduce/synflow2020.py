@@ -285,8 +285,8 @@ def _differences(report: Report) -> None:
         f"in evaluation mode ({EXAMPLES} training images where they need data), SynFlow's of 100 "
         "rounds and more. Where magnitude empties a layer depends on how weights are drawn: the "
         "layer with the smallest goes first, whatever it is good for. Our SynFlow does 100 rounds "
-        "down to a thousandth of the weights and then takes a tenth of what is left each round, one order "
-        "for every sparsity; the paper chooses the rounds for the sparsity that is asked for, and "
-        "its proof of reaching the largest compression is for small steps. Training is a fifth of "
-        "an epoch."
+        "down to a thousandth of the weights and then takes a tenth of what is left each round, "
+        "one order for every sparsity; the paper chooses the rounds for the sparsity that is asked "
+        "for, and its proof of reaching the largest compression is for small steps. Training is a "
+        "fifth of an epoch."
     )
