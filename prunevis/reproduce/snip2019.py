@@ -23,11 +23,11 @@ PRUNED = {
     "lenet5": {0.98: 0.8, 0.99: 1.1},
 }
 #: Epochs of training.
-EPOCHS = {"lenet-300-100": 12.0, "lenet5": 3.0}
+EPOCHS = {"lenet-300-100": 30.0, "lenet5": 8.0}
 #: Training images that connections are judged by, as in the paper.
 BATCH = 100
 #: What both are trained with, dense and pruned.
-RECIPE = {"lr": 0.05, "batch_size": BATCH, "momentum": 0.9, "weight_decay": 5e-4}
+RECIPE = {"lr": 0.1, "batch_size": BATCH, "momentum": 0.9, "weight_decay": 5e-4}
 #: Points of error within which a network counts as no worse than the dense one: the paper's own
 #: pruned networks are within 0.1 of theirs where it says that pruning is free.
 NEAR = 0.25
@@ -176,12 +176,12 @@ def _differences(report: Report) -> None:
     report.text(
         "The paper repeats each network 20 times, at a learning rate of 0.1 that falls to a tenth "
         "every 25,000 steps of 100 images, and holds a tenth of the training images out. We have "
-        "three seeds and far fewer steps (12 epochs of LeNet-300-100 are 7,200 of them, 3 of "
-        "LeNet-5 1,800, all 60,000 images each), Nesterov's momentum and a cosine from 0.05. Dense "
+        "three seeds and far fewer steps (30 epochs of LeNet-300-100 are 18,000 of them, 8 of "
+        "LeNet-5 4,800, all 60,000 images each), Nesterov's momentum and a cosine from 0.1. Dense "
         "networks differ for that reason alone, so we judge by what pruning costs: at most "
-        f"{NEAR:g} points more than in the paper counts as reached. Where it costs more, time is a "
-        "likely reason: our dense networks are at the paper's error or below by then, sparse ones "
-        "may need longer. We have not tested that with longer training."
+        f"{NEAR:g} points more than in the paper counts as reached. Time is a reason where it costs "
+        "more: with 12 epochs from 0.05 LeNet-300-100 erred by 2.28 % at 95 %, with 3 epochs LeNet-5 "
+        "by 1.52 % at 98 %, while the dense networks hardly gained by more."
     )
     report.text(
         "Sensitivity is measured on one batch of 100, as in the paper, at the same Glorot weights "
