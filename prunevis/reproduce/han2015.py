@@ -30,7 +30,7 @@ ASKED = {
 PAPER = {"lenet-300-100": (1.64, 1.59, 12), "lenet5": (0.80, 0.77, 12)}
 NETWORKS: dict[str, type[nn.Module]] = {"lenet-300-100": LeNet300100, "lenet5": LeNet5}
 #: Epochs of the first training, rounds, epochs a round.
-BUDGET = {"lenet-300-100": (20, 6, 8.0), "lenet5": (8, 3, 3.0)}
+BUDGET = {"lenet-300-100": (20, 6, 8.0), "lenet5": (8, 4, 4.0)}
 #: Learning rate of the first training and of each round; L2 penalty of the first, and of a round.
 RATES = {"lenet-300-100": 0.1, "lenet5": 0.05}
 DECAY = (1e-4, 5e-4)
@@ -45,7 +45,7 @@ class Han2015(Reproduction):
     url = "https://arxiv.org/abs/1506.02626"
     summary = (
         "LeNet-300-100 and LeNet-5 on MNIST: weights below a threshold leave, layer by layer, the "
-        "rest is retrained at a lower learning rate, and again."
+        "rest is retrained, and again."
     )
 
     def run(self, context: Context) -> Report:
