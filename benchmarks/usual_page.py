@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import served
-from prunevis.app.server import private_folders
+from prunevis.hosting.configuration import private_folders
 
 #: Milliseconds after which a page that uses Output is taken to hang, and opened again.
 HANGS = 40_000

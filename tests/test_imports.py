@@ -31,7 +31,11 @@ MAY_USE: dict[str, set[str]] = {
     "session": {*FLOW, "testing", "zoo"},
     "widgets": {*FLOW, "session", "plots"},
     "reproduce": {*FLOW, "zoo", "plots"},
-    "app": {*FLOW, "testing", "zoo", "sweeps", "reproduce", "session", "plots", "widgets"},
+    "hosting": set(),
+    "app": {
+        *FLOW,
+        *("testing", "zoo", "sweeps", "reproduce", "session", "plots", "widgets", "hosting"),
+    },
 }
 #: Room -> third parties it may import, at the top of a file or inside a function.
 THIRD_PARTIES: dict[str, set[str]] = {
@@ -47,10 +51,14 @@ THIRD_PARTIES: dict[str, set[str]] = {
     "plots": {"numpy", "matplotlib", "seaborn", "scipy"},
     "session": {*CORE, "traitlets"},
     "widgets": {"numpy", "ipywidgets", "anywidget", "traitlets"},
+    "hosting": {
+        *("traitlets", "ipykernel", "psutil"),
+        *("voila", "jupyter_client", "jupyter_server", "tornado", "zmq"),
+    },
     "app": {
         *CORE,
         *("ipywidgets", "anywidget", "traitlets", "matplotlib", "IPython", "ipykernel"),
-        *("voila", "jupyter_client", "jupyter_server", "tornado", "zmq", "psutil"),
+        "psutil",
     },
 }
 #: Only ever imported inside functions, since `import prunevis` must not need them.

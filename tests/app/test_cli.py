@@ -8,6 +8,7 @@ import pytest
 
 import prunevis
 from prunevis.app import cli
+from prunevis.hosting.settings import Settings
 
 
 @pytest.fixture
@@ -15,11 +16,11 @@ def served(monkeypatch):
     """Take the place of the server; return what it was called with."""
     calls = []
 
-    def serve(*, announce, **options):
-        calls.append(options)
+    def serve(settings, announce):
+        calls.append(settings)
         announce("http://127.0.0.1:8866/")
 
-    monkeypatch.setattr("prunevis.app.server.serve", serve)
+    monkeypatch.setattr("prunevis.hosting.running.serve", serve)
     return calls
 
 
@@ -65,9 +66,7 @@ def test_help(capsys, arguments):
 def test_demo_with_defaults(served, opened, capsys):
     addresses, event = opened
     assert cli.main(["demo"]) == 0
-    assert served == [
-        {"host": "127.0.0.1", "port": 8866, "warm": 1, "cull": 120, "strict_port": False}
-    ]
+    assert served == [Settings(host="127.0.0.1", port=8866, warm=1, cull=120, strict_port=False)]
     assert event.wait(20)
     assert addresses == ["http://127.0.0.1:8866/"]
     out = capsys.readouterr().out
@@ -94,14 +93,14 @@ def test_demo_with_everything(served, opened, capsys):
         )
         == 0
     )
-    assert served == [{"host": "0.0.0.0", "port": 9000, "warm": 3, "cull": 60, "strict_port": True}]
+    assert served == [Settings(host="0.0.0.0", port=9000, warm=3, cull=60, strict_port=True)]
     assert opened[0] == []
     assert "Open http://127.0.0.1:8866/" in capsys.readouterr().out
 
 
 def test_kernels_are_not_ended_before_their_page_can_connect(served, opened):
     cli.main(["demo", "--no-browser", "--cull", "0"])
-    assert served[0]["cull"] >= 2
+    assert served[0].cull >= 2
 
 
 @pytest.mark.parametrize(
@@ -116,7 +115,7 @@ def test_kernels_are_not_ended_before_their_page_can_connect(served, opened):
         ("demo --warm many", "argument --warm"),
         ("demo --cull soon", "argument --cull"),
         ("demo --nothing", "unrecognized arguments: --nothing"),
-        ("serve", "invalid choice: 'serve'"),
+        ("publish", "invalid choice: 'publish'"),
     ],
 )
 def test_wrong_arguments(served, capsys, arguments, text):
@@ -146,7 +145,7 @@ def test_as_a_module():
 
 def test_the_process_that_serves_needs_no_torch():
     code = (
-        "import sys, prunevis.app.cli, prunevis.app.server; "
+        "import sys, prunevis.app.cli, prunevis.hosting.running; "
         "sys.exit(any(m in sys.modules for m in ('torch', 'matplotlib', 'ipywidgets')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,7 +7,7 @@ import is imported inside ``run``. A new one is added to `ALL`.
 
 from types import ModuleType
 
-from prunevis.app.commands import demo, reproduce, sweep
+from prunevis.app.commands import demo, reproduce, serve, sweep
 
 #: In the order of the help.
-ALL: tuple[ModuleType, ...] = (demo, reproduce, sweep)
+ALL: tuple[ModuleType, ...] = (demo, serve, reproduce, sweep)

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from prunevis.app import server
+from prunevis.hosting import configuration as made
+from prunevis.hosting import mends
+from prunevis.hosting.settings import Settings
 
 pytest.importorskip("voila")
 
 
 def test_configuration():
-    c = server.configuration(host="0.0.0.0", port=9000, warm=2, cull=120)
+    c = made.configuration(Settings(host="0.0.0.0", port=9000, warm=2, cull=120))
     assert (c.Voila.ip, c.Voila.port) == ("0.0.0.0", 9000)
     assert c.Voila.open_browser is False
     assert c.Voila.port_retries > 0
@@ -33,14 +35,14 @@ def test_configuration():
 
 
 def test_no_kernel_is_kept_warm():
-    c = server.configuration(host="127.0.0.1", port=9000, warm=0, cull=120)
+    c = made.configuration(Settings(host="127.0.0.1", port=9000, warm=0, cull=120))
     assert c.VoilaConfiguration.preheat_kernel is False
     assert c.VoilaConfiguration.default_pool_size == 0
 
 
 @pytest.mark.parametrize(("cull", "interval"), [(2, 1), (10, 2), (40, 10), (120, 15), (3600, 15)])
 def test_kernels_without_a_tab_end_in_time(cull, interval):
-    c = server.configuration(host="127.0.0.1", port=9000, warm=1, cull=cull)
+    c = made.configuration(Settings(host="127.0.0.1", port=9000, warm=1, cull=cull))
     manager = c.MappingKernelManager
     assert manager.cull_idle_timeout == cull
     assert manager.cull_interval == interval
@@ -54,7 +56,7 @@ def test_every_setting_is_one_that_voila_has():
     from voila.configuration import VoilaConfiguration
     from voila.execute import VoilaExecutor
 
-    c = server.configuration(host="127.0.0.1", port=9000, warm=1, cull=120)
+    c = made.configuration(Settings(host="127.0.0.1", port=9000, warm=1, cull=120))
     known = {
         "Voila": Voila,
         "VoilaConfiguration": VoilaConfiguration,
@@ -70,20 +72,20 @@ def test_every_setting_is_one_that_voila_has():
 
 def test_private_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("JUPYTER_PATH", "/somewhere/else")
-    found = server.private_folders(tmp_path)
+    found = made.private_folders(tmp_path)
     ours, other = found["JUPYTER_PATH"].split(os.pathsep)
     assert (Path(ours) / "voila" / "templates" / "prunevis" / "conf.json").is_file()
     assert other == "/somewhere/else"
     for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR"):
         assert Path(found[name]).is_relative_to(tmp_path)
     monkeypatch.delenv("JUPYTER_PATH")
-    assert os.pathsep not in server.private_folders(tmp_path)["JUPYTER_PATH"]
+    assert os.pathsep not in made.private_folders(tmp_path)["JUPYTER_PATH"]
 
 
 def test_the_page_s_notebook():
     import nbformat
 
-    notebook = nbformat.read(server.NOTEBOOK, as_version=4)
+    notebook = nbformat.read(made.NOTEBOOK, as_version=4)
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(not cell.outputs and cell.execution_count is None for cell in code)
@@ -92,7 +94,7 @@ def test_the_page_s_notebook():
 
 
 def test_the_template_calls_nobody():
-    folder = server.HERE / "share" / "voila" / "templates" / "prunevis"
+    folder = made.HERE / "share" / "voila" / "templates" / "prunevis"
     json.loads((folder / "conf.json").read_text("utf-8"))
     for path in folder.rglob("*"):
         if path.is_file():
@@ -103,7 +105,7 @@ def test_the_template_calls_nobody():
 
 MEND = """
 import inspect
-from prunevis.app.server import mend
+from prunevis.hosting.mends import mend
 import voila.app
 from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
@@ -141,8 +143,7 @@ def test_everything_can_be_mended_in_the_installed_voila():
 
 CULL = """
 import asyncio
-import voila.app
-from prunevis.app import server
+from prunevis.hosting import pool
 
 class Base:
     cull_idle_timeout = 10
@@ -181,10 +182,8 @@ class Task:
         assert self.state == (True, False) and self.error is None, "would raise"
         return {"kernel_id": self.kernel_id}
 
-voila.app.voila_kernel_manager_factory = lambda base, *args, **kwargs: base
-server.time = clock = Clock()
-server._end_with_tabs()
-make = voila.app.voila_kernel_manager_factory
+pool.time = clock = Clock()
+make = pool.manager_factory(lambda base, *args, **kwargs: base)
 assert issubclass(make(Base, True, 1), Base)
 
 def manager(base=Base, **connections):
@@ -265,7 +264,7 @@ def test_what_cannot_be_mended_is_said(monkeypatch):
     def gone():
         raise ImportError("no such handler")
 
-    monkeypatch.setattr(server, "_no_delay", gone)
-    monkeypatch.setattr(server, "_closing_beacon", lambda: None)
-    monkeypatch.setattr(server, "_end_with_tabs", lambda: None)
-    assert server.mend() == ["TCP_NODELAY on the kernel's websocket: no such handler"]
+    monkeypatch.setattr(mends, "_no_delay", gone)
+    monkeypatch.setattr(mends, "_closing_beacon", lambda: None)
+    monkeypatch.setattr(mends, "_end_with_tabs", lambda: None)
+    assert mends.mend() == ["TCP_NODELAY on the kernel's websocket: no such handler"]
