@@ -86,6 +86,7 @@ _HOME = {
         "make_schedule",
         "run_schedule",
     ),
+    "export": ("load", "save"),
     "app": ("Explorer", "explore"),
 }
 _MODULES = ("plots", "testing")
@@ -146,6 +147,7 @@ __all__ = [
     "explore",
     "fine_tune",
     "latency",
+    "load",
     "load_data",
     "load_model",
     "made_permanent",
@@ -169,6 +171,7 @@ __all__ = [
     "repaired",
     "report_card",
     "run_schedule",
+    "save",
     "sensitivity",
     "sweep",
     "testing",
@@ -221,6 +224,7 @@ if TYPE_CHECKING:
         tradeoff,
         tradeoff_latency,
     )
+    from prunevis.export import load, save
     from prunevis.graph import CostModel, ModelCost, ModelGraph, cost, explain_coupling, trace
     from prunevis.pruning import (
         REPAIRS,

@@ -28,6 +28,7 @@ MAY_USE: dict[str, set[str]] = {
     "zoo": set(FLOW),
     "sweeps": {*FLOW, "zoo"},
     "plots": set(FLOW),
+    "export": {*FLOW, "zoo", "plots"},
     "session": {*FLOW, "testing", "zoo"},
     "widgets": {*FLOW, "session", "plots"},
     "reproduce": {*FLOW, "zoo", "plots"},
@@ -35,6 +36,7 @@ MAY_USE: dict[str, set[str]] = {
     "app": {
         *FLOW,
         *("testing", "zoo", "sweeps", "reproduce", "session", "plots", "widgets", "hosting"),
+        "export",
     },
 }
 #: Room -> third parties it may import, at the top of a file or inside a function.
@@ -49,6 +51,7 @@ THIRD_PARTIES: dict[str, set[str]] = {
     "sweeps": {*CORE, "distributed", "pyarrow", "tomli"},
     "reproduce": {*CORE, "safetensors", "matplotlib"},
     "plots": {"numpy", "matplotlib", "seaborn", "scipy"},
+    "export": {*CORE, "safetensors", "onnx", "onnxruntime", "onnxscript"},
     "session": {*CORE, "traitlets"},
     "widgets": {"numpy", "ipywidgets", "anywidget", "traitlets"},
     "hosting": {
@@ -62,7 +65,17 @@ THIRD_PARTIES: dict[str, set[str]] = {
     },
 }
 #: Only ever imported inside functions, since `import prunevis` must not need them.
-LATE = {"torchvision", "seaborn", "scipy", "distributed", "pyarrow", "tomli"}
+LATE = {
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "torchvision",
+    "seaborn",
+    "scipy",
+    "distributed",
+    "pyarrow",
+    "tomli",
+}
 
 
 @dataclass(frozen=True)
@@ -137,7 +150,7 @@ def problems_of(tree: ast.Module, module: str, room: str) -> list[str]:
                 continue
             used = rest[0] if rest else "__init__"
             if (
-                room in ("app", "sweeps", "reproduce") and used not in MAY_USE
+                room in ("app", "export", "sweeps", "reproduce") and used not in MAY_USE
             ):  # a public name, such as __version__
                 continue
             if used not in allowed:
