@@ -116,9 +116,10 @@ class MaskHolder:
     """
 
     def __init__(self, model: nn.Module, masks: Mapping[str, Tensor]) -> None:
+        # a tied tensor is found under each of its names
         self._found: dict[str, Tensor] = {
-            **dict(model.named_parameters()),
-            **dict(model.named_buffers()),
+            **dict(model.named_parameters(remove_duplicate=False)),
+            **dict(model.named_buffers(remove_duplicate=False)),
         }
         self._cut: list[tuple[Tensor, Tensor]] = []
         self.hold(masks)
