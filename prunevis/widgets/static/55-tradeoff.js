@@ -36,11 +36,11 @@ function tradeoffPanel(root, bus) {
   const box = h("div", { class: "pv-tradeoff" }, svg);
   const caption = h("p", { class: "pv-quiet", "data-testid": "tradeoff-caption" });
   const empty = emptyState("The curve appears as positions are measured.");
-  const body = h("div", null, h("div", { class: "pv-view-head" }, title, toggle.root), box, caption);
+  const body = h("div", { hidden: true }, h("div", { class: "pv-view-head" }, title, toggle.root), box, caption);
   root.append(body, empty.root);
 
   function draw(at) {
-    if (!at || !at.table || !width) return;
+    if (!at || !at.table) return;
     const axis = AXES[name];
     const values = axis.of(at.table);
     const base = axis.base(at.base);
@@ -51,7 +51,7 @@ function tradeoffPanel(root, bus) {
     }
     setHidden(body, !seen.length);
     setHidden(empty.root, seen.length > 0);
-    if (!seen.length) return;
+    if (!seen.length || !width) return; // the width is told once it is shown
     const behind = axis.paper ? (bus.slice("judged_view").published || []).filter((p) => known(axis.paper(p))) : [];
     const all = [...behind.map((p) => axis.paper(p)), ...seen.map((p) => p.v), base].filter((v) => known(v) && v > 0);
     const low = Math.min(...all) / 1.15;
