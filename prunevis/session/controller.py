@@ -9,6 +9,7 @@ opening a network, cancelling, and what went wrong.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -46,6 +47,8 @@ class Controller(Training):
 
         The network stays as it is.
         """
+        if self.worker.cancel("asked"):
+            self.session.fine_tuning = replace(self.session.fine_tuning, text="")
         self.judge.cancel(name)
         if name in (None, "latency"):
             self.stopwatch.cancel()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from prunevis.errors import SpecError
 from prunevis.evaluation import Together
 from prunevis.session import measuring
 from prunevis.session.instruments import Instruments
-from prunevis.session.jobs import Worker
+from prunevis.session.jobs import LONG, Worker
 from prunevis.session.judging import JOBS as COMPARING
 from prunevis.session.judging import Judge
 from prunevis.session.mending import Readings
@@ -21,7 +21,7 @@ from prunevis.session.timing import Stopwatch
 #: Everything that is about one stage of one network.
 JOBS = (
     *("open", "rank", "baseline", "estimate", "compress", "sweep"),
-    *("statistics", "scan", "apply", "fine_tune", *COMPARING, TIMING),
+    *("statistics", "scan", "apply", "fine_tune", "asked", *COMPARING, TIMING),
 )
 
 
@@ -71,6 +71,21 @@ class Desk:
     def dismiss(self) -> None:
         """Take the shown problem away."""
         self.session.problem = None
+
+    def once_measured(self, ask: Callable[[], None]) -> bool:
+        """Call `ask` when the present network is ranked and measured; False if it is already."""
+        if not self._looking():
+            return False
+        self.worker.submit("asked", lambda: self._waiting(ask), LONG)
+        return True
+
+    def _looking(self) -> bool:
+        return self.worker.running("rank") or self.worker.running("baseline")
+
+    def _waiting(self, ask: Callable[[], None]) -> Generator[None, None, None]:
+        while self._looking():
+            yield
+        ask()
 
     def show_status(self) -> None:
         """Say what is running."""

@@ -77,6 +77,8 @@ class Staging(Adjusting):
 
     def scan(self) -> None:
         """Measure how sensitive each layer is, one at a time."""
+        if self.once_measured(self.scan):
+            return
         tuning.present_table(self, "There is no network to scan yet.")
         if not self.session.setting.ticked:
             raise SpecError("No layer is ticked.", fix="Tick at least one to scan it.")
@@ -86,6 +88,8 @@ class Staging(Adjusting):
 
     def apply(self) -> None:
         """Make what the slider shows the network that is studied from here on."""
+        if self.once_measured(self.apply):
+            return
         table = tuning.present_table(self, "There is nothing to apply yet.")
         plan = table.plan_at(self.session.position)
         gone = sum(n - table.ranking.already.get(name, 0) for name, n in plan.removed.items())

@@ -71,6 +71,8 @@ class Stopwatch:
     def measure(self) -> None:
         """Time what the slider shows."""
         controller = self.controller
+        if controller.once_measured(self.measure):
+            return
         table = tuning.present_table(controller, "There is no network to time yet.")
         position = controller.session.position
         plan = table.plan_at(position)

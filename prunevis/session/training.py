@@ -7,6 +7,7 @@ The jobs themselves stand in `prunevis.session.tuning`. What a person fills in i
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from prunevis.errors import PrunevisError, SpecError
@@ -57,6 +58,13 @@ class Training(Staging):
 
         `epochs` are those of "one-shot" where `knobs` names none.
         """
+        again = partial(
+            self.fine_tune, epochs, learning_rate, source, schedule=schedule, knobs=knobs, more=more
+        )
+        if self.once_measured(again):
+            text = "Training begins when the network is measured as it is."
+            self.session.fine_tuning = replace(self.session.fine_tuning, text=text)
+            return
         table = tuning.present_table(self, "There is no network to train yet.")
         if self.session.fine_tuning.under_way:
             raise SpecError("A training is under way.", fix="Cancel it first.")

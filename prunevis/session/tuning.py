@@ -107,12 +107,12 @@ def _stage(
 
 
 def present_table(controller: Desk, otherwise: str) -> Table:
-    """Return the table of the present network.
+    """Return the table of the present network, which was measured.
 
     Raises
     ------
     SpecError
-        If there is none (`otherwise` says so), or the network is still being looked at.
+        If there is none (`otherwise` says so), or the network cannot be measured.
     """
     table, network = controller.session.table, controller.session.network
     if table is None or network is None:
@@ -120,10 +120,6 @@ def present_table(controller: Desk, otherwise: str) -> Table:
     if table.stage is not network.stage:
         raise SpecError(
             "The network has just changed and is not ranked yet.", fix="Try again in a moment."
-        )
-    if table.stage.baseline is None and controller.worker.running("baseline"):
-        raise SpecError(
-            "The network as it came is still being measured.", fix="Try again in a moment."
         )
     if table.stage.baseline is None:
         raise SpecError("The network could not be measured on these data.")

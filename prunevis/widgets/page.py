@@ -94,11 +94,13 @@ Slices (Python → browser)
 ``schedule``
     When to prune: ``{menu: [{name, label, disabled}], name, summary, source, url,
     knobs: [{name, label, kind: "number" | "flag" | "choice", value, least, most, whole, choices}],
-    points: [[share of steps, share of sparsity]] | null, more: [as knobs], advice, refusal,
-    per_epoch, steps, sparsity, curve: [[step, sparsity]], events: [[step, sparsity, text, reset]],
+    points: [[share of steps, share of sparsity]] | null, more: [as knobs], advice,
+    advised: {criterion, scope}, refusal, per_epoch, steps, sparsity,
+    curve: [[step, sparsity]], events: [[step, sparsity, text, reset]],
     phases: [[first, last, text]], untrained}``, or {}; `curve` is what is run while something
     runs, else what would be at the slider's sparsity. `points` are those of a schedule that is
-    drawn, `refusal` says why it cannot run, or "". Sent when its tab is opened.
+    drawn, `advised` what the schedule's source prunes by where that is not chosen, `refusal` says
+    why it cannot run, or "". Sent when its tab is opened.
 ``steps``
     ``{applied: [text], can_apply, can_undo, can_reset, apply_text}``.
 ``problem``

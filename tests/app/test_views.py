@@ -53,8 +53,8 @@ TOP = {
         "sparsity", "seconds_left", "sight", "costs",
     },
     "schedule": {
-        "menu", "name", "summary", "source", "url", "knobs", "points", "more", "advice", "refusal",
-        "per_epoch", "steps", "sparsity", "curve", "events", "phases", "untrained",
+        "menu", "name", "summary", "source", "url", "knobs", "points", "more", "advice", "advised",
+        "refusal", "per_epoch", "steps", "sparsity", "curve", "events", "phases", "untrained",
     },
     "steps": {"applied", "can_apply", "can_undo", "can_reset", "apply_text"},
     "problem": {"id", "text", "fix", "detail"},

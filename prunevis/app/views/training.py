@@ -60,6 +60,7 @@ def schedule(session: Session) -> dict[str, Any]:
     made = drafting.made_by(draft, draft.name, state.epochs)
     points: tuple[tuple[float, float], ...] = getattr(made, "points", ())
     timeline, per_epoch = drafting.timeline_of(session)
+    advised = _advised(session, entry)
     # while it runs, and while its outcome waits, what is shown is what was run
     frozen = state.timeline if state.under_way or state.state == "done" else None
     shown = frozen or timeline
@@ -72,7 +73,8 @@ def schedule(session: Session) -> dict[str, Any]:
         "knobs": [_knob(k, getattr(made, k.name)) for k in drafting.knobs_of(draft.name)],
         "points": [list(p) for p in points] if points else None,
         "more": [_knob(k, draft.more.get(k.name, k.default)) for k in drafting.MORE],
-        "advice": _advice(session, entry),
+        "advice": _in_words(advised),
+        "advised": advised,
         "refusal": plain(drafting.refusal(session)),
         "per_epoch": per_epoch,
         "steps": shown.steps if shown else 0,
@@ -107,17 +109,21 @@ def _knob(knob: Knob, value: Any) -> dict[str, Any]:
     }
 
 
-def _advice(session: Session, entry: type[Schedule]) -> str:
-    """Say what the source of a schedule prunes by, where something else is chosen."""
+def _advised(session: Session, entry: type[Schedule]) -> dict[str, str]:
+    """Return what the source of a schedule prunes by, where something else is chosen."""
     setting = session.setting
     advice = entry.advice.get(setting.granularity, {})
+    found = {name: advice[name] for name in ("criterion", "scope") if name in advice}
+    return {name: value for name, value in found.items() if value != getattr(setting, name)}
+
+
+def _in_words(advised: dict[str, str]) -> str:
     words = []
-    criterion = advice.get("criterion")
-    if criterion is not None and criterion != setting.criterion:
-        words.append(CRITERIA[criterion].label)
-    scope = advice.get("scope")
-    if scope is not None and scope != setting.scope:
-        words.append("each layer by itself" if scope == "layer" else "all layers together")
+    if "criterion" in advised:
+        words.append(CRITERIA[advised["criterion"]].label)
+    if "scope" in advised:
+        layers = advised["scope"] == "layer"
+        words.append("each layer by itself" if layers else "all layers together")
     return f"Its source prunes by {', '.join(words)}." if words else ""
 
 

@@ -1,6 +1,8 @@
 // Accuracy against what is saved: size, FLOPs or parameters, from the same table as the slider. Every
 // dot is one position; a click goes there.
 
+/** Positions from which on it is said which of them others beat. */
+const ENOUGH = 8;
 const PLOT = { left: 46, right: 16, top: 16, bottom: 44 };
 
 const AXES = {
@@ -11,6 +13,17 @@ const AXES = {
   params: { label: "Parameters", kind: "count", of: (t) => t.params, base: (b) => b.params,
     paper: (p) => p.params, text: (t) => (t.granularity === "unit" ? "Parameters" : "Parameters that are not zero") },
 };
+
+/** Those of `points` {v, a: {value}} that no other beats: smaller v and higher value are better. */
+function paretoFront(points) {
+  let best = -Infinity;
+  const order = [...points].sort((p, q) => p.v - q.v || q.a.value - p.a.value);
+  return order.filter((p) => {
+    if (!(p.a.value > best)) return false;
+    best = p.a.value;
+    return true;
+  });
+}
 
 function tradeoffPanel(root, bus) {
   let name = "size";
@@ -28,15 +41,17 @@ function tradeoffPanel(root, bus) {
   const guess = s("path", { class: "pv-curve-dot-estimate" });
   const dots = s("path", { class: "pv-curve-dot-exact" });
   const papers = s("g");
+  const front = s("path", { class: "pv-front" });
   const start = s("circle", { class: "pv-start", r: 4.5 });
   const startText = s("text", { class: "pv-axis", "text-anchor": "end" }, "as it came");
   const marker = s("g", null, s("circle", { class: "pv-curve-point", r: 6 }));
   const drop = s("line", { class: "pv-curve-marker" });
-  const svg = s("svg", { class: "pv-tradeoff-svg", role: "img" }, grid, papers, band, line, guess, dots, start, startText, drop, marker);
+  const svg = s("svg", { class: "pv-tradeoff-svg", role: "img" }, grid, papers, front, band, line, guess, dots, start, startText, drop, marker);
   const box = h("div", { class: "pv-tradeoff" }, svg);
   const caption = h("p", { class: "pv-quiet", "data-testid": "tradeoff-caption" });
+  const beaten = h("p", { class: "pv-quiet", "data-testid": "pareto" });
   const empty = emptyState("The curve appears as positions are measured.");
-  const body = h("div", { hidden: true }, h("div", { class: "pv-view-head" }, title, toggle.root), box, caption);
+  const body = h("div", { hidden: true }, h("div", { class: "pv-view-head" }, title, toggle.root), box, caption, beaten);
   root.append(body, empty.root);
 
   function draw(at) {
@@ -69,6 +84,14 @@ function tradeoffPanel(root, bus) {
     const edge = (p, v) => `${x(p.v).toFixed(1)} ${y(v).toFixed(1)}`;
     setAttr(band, "d", seen.length < 2 ? "" : `M${seen.map((p) => edge(p, p.a.high)).join("L")}L${
       [...seen].reverse().map((p) => edge(p, p.a.low)).join("L")}Z`);
+    const best = paretoFront(seen);
+    setHidden(front, seen.length < ENOUGH);
+    setHidden(beaten, seen.length < ENOUGH);
+    // A step from each point of the front to the next: left of and above it there is nothing.
+    setAttr(front, "d", best.map((p, i) => (i ? `H${x(p.v).toFixed(1)}V${y(p.a.value).toFixed(1)}` : `M${point(p)}`)).join(""));
+    const worse = seen.length - best.length;
+    setText(beaten, `Dashed: the Pareto front. ${worse ? `${worse} of ${seen.length} positions lie below it: another is no larger and at least as accurate.`
+      : "No position is beaten by one that is no larger and at least as accurate."}`);
     const ring = (p) => `M${(x(p.v) - 2.4).toFixed(1)} ${y(p.a.value).toFixed(1)}a2.4 2.4 0 1 0 4.8 0a2.4 2.4 0 1 0 -4.8 0`;
     setAttr(dots, "d", seen.filter((p) => p.a.state === "exact").map(ring).join(""));
     setAttr(guess, "d", seen.filter((p) => p.a.state !== "exact").map(ring).join(""));

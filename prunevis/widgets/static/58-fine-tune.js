@@ -70,7 +70,7 @@ function fineTunePanel(root, bus) {
     const shown = underWay || ["done", "cancelled", "failed"].includes(state);
     setHidden(plan.root, !p.menu || state === "off");
     if (p.menu) plan.set(p, underWay || state === "done" ? f.step || 0 : null, underWay ? f.phase : "", !underWay && state !== "done");
-    const quietly = { ready: "Loss and accuracy appear here while it trains.", off: "Fine-tuning is not possible here.",
+    const quietly = { ready: f.text || "Loss and accuracy appear here while it trains.", off: "Fine-tuning is not possible here.",
       failed: "Training stopped.", cancelled: f.text ? "" : "Cancelled: nothing was changed." }[state];
     setText(note, f.reason || quietly || "");
     setAttr(note, "data-state", state);
@@ -94,7 +94,7 @@ function fineTunePanel(root, bus) {
       .forEach((value, i) => setText(facts[i].value, value));
     setHidden(sight.root, !shown || !f.sight);
     sight.set(shown ? f.sight : null);
-    setHidden(table.root, !known(f.before) || !shown);
+    setHidden(table.root, !known(f.before) || !shown || state === "failed");
     table.set(f);
     setHidden(decide, !f.can_keep);
   }, "fine_tune");

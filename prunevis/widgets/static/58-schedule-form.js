@@ -68,6 +68,9 @@ function fineTuneForm(bus) {
   let timer = null;
   const menu = followingInput({ options: true, attributes: { "data-testid": "schedule", onchange: () => bus.send("draft", { schedule: menu.input.value }) } });
   const about = h("p", { class: "pv-quiet", "data-testid": "schedule-about" });
+  let advised = {};
+  const follow = h("button", { type: "button", class: "pv-link", "data-testid": "follow-advice",
+    onclick: () => Object.entries(advised).forEach(([action, name]) => bus.send(action, { name })) }, "Choose that");
   const knobs = knobFields((name) => (name === "epochs" ? "epochs" : `knob-${name}`), changed);
   const more = knobFields((name) => `more-${name}`, changed);
   const rate = followingInput({ attributes: { type: "number", min: 0, step: "any", "data-testid": "learning-rate", oninput: changed } });
@@ -126,7 +129,9 @@ function fineTuneForm(bus) {
         setOptions(menu.input, plan.menu);
         menu.set(plan.name);
         const link = plan.url ? h("a", { href: plan.url, target: "_blank", rel: "noopener noreferrer" }, plan.source) : null;
-        about.replaceChildren(plan.summary, ...(link ? [" Source: ", link, "."] : []), plan.advice ? ` ${plan.advice}` : "");
+        about.replaceChildren(plan.summary, ...(link ? [" Source: ", link, "."] : []),
+          ...(plan.advice ? [` ${plan.advice} `, ...(free ? [follow] : [])] : []));
+        advised = plan.advised || {};
         knobs.set(plan.name, plan.knobs);
         more.set("more", plan.more);
         points = plan.points;

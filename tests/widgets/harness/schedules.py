@@ -45,6 +45,7 @@ def schedule(name: str = "one-shot") -> dict[str, Any]:
         "points": [[0.0, 0.5], [0.5, 1.0]] if name == "drawn" else None,
         "more": [knob("optimizer", "Optimiser", "sgd", choices=["sgd", "adam"])],
         "advice": "",
+        "advised": {},
         "refusal": "",
         "per_epoch": 300,
         "steps": 600,
