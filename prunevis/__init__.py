@@ -86,8 +86,8 @@ _HOME = {
         "make_schedule",
         "run_schedule",
     ),
-    "export": ("load", "save"),
-    "app": ("Explorer", "explore"),
+    "export": ("Program", "load", "save", "save_onnx", "save_program", "save_state"),
+    "app": ("Explorer", "explore", "report"),
 }
 _MODULES = ("plots", "testing")
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
@@ -119,6 +119,7 @@ __all__ = [
     "NonFiniteError",
     "NothingToPruneError",
     "Oracle",
+    "Program",
     "Pruned",
     "PrunevisError",
     "PruningPlan",
@@ -169,9 +170,13 @@ __all__ = [
     "read_sweep",
     "remove",
     "repaired",
+    "report",
     "report_card",
     "run_schedule",
     "save",
+    "save_onnx",
+    "save_program",
+    "save_state",
     "sensitivity",
     "sweep",
     "testing",
@@ -182,7 +187,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from prunevis import plots, testing
-    from prunevis.app import Explorer, explore
+    from prunevis.app import Explorer, explore, report
     from prunevis.criteria import CRITERIA, Criterion
     from prunevis.data import Data, Examples
     from prunevis.errors import (
@@ -224,7 +229,7 @@ if TYPE_CHECKING:
         tradeoff,
         tradeoff_latency,
     )
-    from prunevis.export import load, save
+    from prunevis.export import Program, load, save, save_onnx, save_program, save_state
     from prunevis.graph import CostModel, ModelCost, ModelGraph, cost, explain_coupling, trace
     from prunevis.pruning import (
         REPAIRS,

@@ -29,7 +29,7 @@ MAY_USE: dict[str, set[str]] = {
     "sweeps": {*FLOW, "zoo"},
     "plots": set(FLOW),
     "export": {*FLOW, "zoo", "plots"},
-    "session": {*FLOW, "testing", "zoo"},
+    "session": {*FLOW, "testing", "zoo", "export"},
     "widgets": {*FLOW, "session", "plots"},
     "reproduce": {*FLOW, "zoo", "plots"},
     "hosting": set(),

@@ -105,6 +105,7 @@ def prune(
     example_input: Any = None,
     attention: Attention = "heads",
     statistics: Any = None,
+    calibration: tuple[int, int] | None = None,
 ) -> Pruned:
     """Prune a copy of `model` and measure what that cost; `model` itself is not changed.
 
@@ -142,6 +143,8 @@ def prune(
         What leaves attention layers: whole "heads", or the same "dimensions" of every head.
     statistics
         From `collect_statistics`, to save the pass that some criteria need.
+    calibration
+        How many examples a repair reads and runs, as for `rank`.
 
     Raises
     ------
@@ -173,7 +176,9 @@ def prune(
     graph = trace(model, example, attention=attention)
     classes_stay(graph, spec)
     before = evaluate(model, checked.test)
-    ranking = rank(model, spec, graph=graph, statistics=statistics, data=checked)
+    ranking = rank(
+        model, spec, graph=graph, statistics=statistics, data=checked, calibration=calibration
+    )
     plan = ranking.plan()
     pruned = remove(model, plan) if plan.granularity == "unit" else zeroed(model, plan)
     costs = CostModel(graph)

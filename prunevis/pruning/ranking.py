@@ -48,6 +48,7 @@ def rank(
     graph: ModelGraph | None = None,
     statistics: Any = None,
     data: Any = None,
+    calibration: tuple[int, int] | None = None,
 ) -> Ranking:
     """Score a network by a criterion and put what can go in order.
 
@@ -64,6 +65,9 @@ def rank(
         look at what layers read. Default: collected from `data`.
     data
         Examples, if `graph` or needed `statistics` are not given, or the repair runs some.
+    calibration
+        Of how many examples a repair collects what layers read, and how many it runs, each from 1;
+        None: 4,096 for both, and it shares the statistics. The page takes (2048, 512).
 
     Raises
     ------
@@ -86,7 +90,9 @@ def rank(
         graph = traced(model, data)
     _criterion(spec)
     statistics = collected(model, data, graph, spec.criterion, statistics)
-    mending = mending_of(spec.repair, model, graph, statistics=statistics, data=data)
+    mending = mending_of(
+        spec.repair, model, graph, statistics=statistics, data=data, calibration=calibration
+    )
     steps = rank_steps(model, spec, graph=graph, statistics=statistics, mending=mending)
     ranking = finished(steps)
     for caution in cautions(ranking, statistics):

@@ -17,6 +17,7 @@ from torch import nn
 from prunevis.data import Data
 from prunevis.errors import PrunevisError
 from prunevis.evaluation import AccuracyEstimate, Evaluation, Sensitivity
+from prunevis.export.code import Step
 from prunevis.graph.cost import CostModel, ModelCost
 from prunevis.graph.layers import ModelGraph
 from prunevis.pruning import PruningPlan, PruningSpec, Ranking
@@ -90,6 +91,8 @@ class Stage:
         Where the slider stands on arriving: masked weights stay counted, removed units do not.
     holds_zeros
         Whether weights were masked on the way, so that training must keep zeros zero.
+    step
+        What was done to the stage before to arrive here; None for the network as it came.
     """
 
     number: int
@@ -100,6 +103,7 @@ class Stage:
     baseline: Evaluation | None = field(repr=False)
     sparsity: float = 0.0
     holds_zeros: bool = False
+    step: Step | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, eq=False)

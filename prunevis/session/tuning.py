@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -13,12 +13,13 @@ from prunevis.criteria import CRITERIA
 from prunevis.data import Data
 from prunevis.errors import SpecError
 from prunevis.evaluation import Evaluation, evaluate_steps
+from prunevis.export.code import Step
 from prunevis.graph.layers import ModelGraph
 from prunevis.pruning import REPAIRS, PruningPlan, PruningSpec, masked_tensors, remove
 from prunevis.session.opening import checked_units, costs_of, private_copy, traced_again
 from prunevis.session.state import Stage, Status, Table
 from prunevis.session.watching import Watcher
-from prunevis.training import FineTuneSettings, fine_tune_steps
+from prunevis.training import FineTuneSettings, fine_tune_steps, nonzero_weights
 from prunevis.training.scheduled import run_schedule_steps
 from prunevis.training.schedules import Schedule
 
@@ -46,12 +47,6 @@ def pruned_copy(stage: Stage, plan: PruningPlan) -> nn.Module:
         for name, value in masked_tensors(stage.model, plan).items():
             tensors[name].copy_(value)
     return model
-
-
-def held_masks(graph: ModelGraph, model: nn.Module) -> dict[str, torch.Tensor]:
-    """Return which weights of the layers must stay zero: those that are (True = may change)."""
-    tensors = dict(model.named_parameters())
-    return {layer.weight: tensors[layer.weight] != 0 for layer in graph.layers.values()}
 
 
 def apply_plan(controller: Staging, plan: PruningPlan) -> Generator[None, None, None]:
@@ -92,8 +87,11 @@ def _stage(
     graph: ModelGraph,
     baseline: Evaluation,
     plan: PruningPlan,
+    **how: Any,
 ) -> Stage:
     weights = plan.granularity == "weight"
+    how = {"spec": plan.spec if plan.num_removed else None, **how}
+    step = Step(label, hold_zeros=before.holds_zeros, **how)
     return Stage(
         controller.next_stage_number(),
         label,
@@ -103,6 +101,7 @@ def _stage(
         baseline,
         sparsity=plan.sparsity if weights else 0.0,
         holds_zeros=before.holds_zeros or (weights and plan.num_removed > 0),
+        step=step,
     )
 
 
@@ -148,7 +147,7 @@ def fine_tune(
     graph = stage.graph
     if not weights:
         graph = yield from checked_units(model, traced_again(model, graph, data))
-    masks = held_masks(graph, model) if weights or stage.holds_zeros else {}
+    masks = nonzero_weights(graph, model) if weights or stage.holds_zeros else {}
     yield
     before = None
     for progress in evaluate_steps(model, data.test):
@@ -166,7 +165,9 @@ def fine_tune(
     after = yield from watcher.follow(steps)
     epochs = f"{settings.epochs} epoch{'s' if settings.epochs > 1 else ''}"
     label = f"{in_words(plan)}, fine-tuned {epochs}" if plan.num_removed else f"Trained {epochs}"
-    _finish(controller, label, after, _stage(controller, stage, label, model, graph, after, plan))
+    how = {"settings": settings, "source": session.fine_tuning.source}
+    result = _stage(controller, stage, label, model, graph, after, plan, **how)
+    _finish(controller, label, after, result)
 
 
 def run_on_schedule(
@@ -186,7 +187,7 @@ def run_on_schedule(
         settings=settings,
         graph=stage.graph,
         watch=watcher.watch,
-        masks=held_masks(stage.graph, stage.model) if stage.holds_zeros else {},
+        masks=nonzero_weights(stage.graph, stage.model) if stage.holds_zeros else {},
     )
     done = yield from watcher.follow(steps)
     model, graph, plan = done.model, stage.graph, done.plan
@@ -195,7 +196,9 @@ def run_on_schedule(
     if plan.granularity == "unit" and plan.num_removed:
         graph = yield from checked_units(model, traced_again(model, graph, data))
     label = f"{in_words(plan)}, schedule: {schedule.label}"
-    result = _stage(controller, stage, label, model, graph, done.after, plan)
+    how = {"settings": settings, "source": session.fine_tuning.source, "schedule": schedule}
+    how["spec"] = spec  # as it was asked for; the plan that came out may say it otherwise
+    result = _stage(controller, stage, label, model, graph, done.after, plan, **how)
     _finish(controller, label, done.after, result)
 
 

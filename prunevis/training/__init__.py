@@ -9,7 +9,13 @@ loop.py ────── TrainingRun: steps and measurements; with settings.py
 ```
 """
 
-from prunevis.training.finetune import fine_tune, fine_tune_steps, trainable_copy, training_run
+from prunevis.training.finetune import (
+    fine_tune,
+    fine_tune_steps,
+    nonzero_weights,
+    trainable_copy,
+    training_run,
+)
 from prunevis.training.keeping import Checkpoint
 from prunevis.training.loop import TrainingRun
 from prunevis.training.records import FineTuned, FineTuneProgress
@@ -33,6 +39,7 @@ __all__ = [
     "fine_tune",
     "fine_tune_steps",
     "make_schedule",
+    "nonzero_weights",
     "run_schedule",
     "run_schedule_steps",
     "trainable_copy",

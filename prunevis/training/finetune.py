@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from prunevis.data import Data, Examples, as_data
 from prunevis.errors import DataError, ModelError, SpecError
 from prunevis.evaluation.exact import Evaluation, evaluate
+from prunevis.graph import trace
+from prunevis.graph.layers import ModelGraph
 from prunevis.pruning.masking import tensor_masks
 from prunevis.pruning.plan import PruningPlan, check_plan
 from prunevis.pruning.removal import remove
@@ -160,6 +162,7 @@ def fine_tune(
     data: Any,
     *,
     plan: PruningPlan | None = None,
+    hold_zeros: bool = False,
     settings: FineTuneSettings | None = None,
     **options: Any,
 ) -> FineTuned:
@@ -174,6 +177,9 @@ def fine_tune(
     plan
         What goes. Single weights are held at exactly zero, after every step; units are taken out
         first. None: nothing is pruned (the control that a pruned network is to be compared with).
+    hold_zeros
+        Whether weights of layers that are zero already stay so: for a network that was pruned
+        before.
     settings, **options
         A `FineTuneSettings`, or its fields: ``epochs=3, lr=0.01, batch_size=128, seed=0``. With
         ``distil`` the model as it came is the teacher.
@@ -191,12 +197,21 @@ def fine_tune(
     """
     settings = settings_of(settings, options)
     module, masks = trainable_copy(model, plan)
+    if hold_zeros:
+        graph = trace(model, train_and_test(data)[1].inputs[:1]) if plan is None else plan.graph
+        masks = nonzero_weights(graph, module)
     steps = training_run(module, data, masks=masks, teacher=model, settings=settings).steps()
     before = evaluate(module, train_and_test(data)[1])
     history = [report for report in steps if report.measured]
     after = history[-1].evaluation
     assert after is not None, "the last report carries the evaluation"
     return FineTuned(module, tuple(history), before, after, masks)
+
+
+def nonzero_weights(graph: ModelGraph, model: nn.Module) -> dict[str, Tensor]:
+    """Return which weights of the layers of `model` may change: those that are not zero."""
+    tensors = dict(model.named_parameters())
+    return {layer.weight: tensors[layer.weight] != 0 for layer in graph.layers.values()}
 
 
 def train_and_test(data: Any) -> tuple[Examples, Examples]:

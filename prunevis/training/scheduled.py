@@ -12,7 +12,7 @@ from prunevis.graph import trace
 from prunevis.graph.layers import ModelGraph
 from prunevis.pruning import PruningSpec
 from prunevis.steps import finished
-from prunevis.training.finetune import settings_of, train_and_test
+from prunevis.training.finetune import nonzero_weights, settings_of, train_and_test
 from prunevis.training.records import FineTuneProgress
 from prunevis.training.running import Scheduled, ScheduleRun
 from prunevis.training.schedules import Schedule, make_schedule
@@ -33,6 +33,7 @@ def run_schedule(
     spec: PruningSpec | None = None,
     settings: FineTuneSettings | None = None,
     example_input: Any = None,
+    hold_zeros: bool = False,
     **options: Any,
 ) -> Scheduled:
     """Train a copy of `model` and prune it on the way; the model itself is not touched.
@@ -57,6 +58,9 @@ def run_schedule(
         schedule too: ``rounds=3, epochs=2``. Epochs are always the schedule's.
     example_input
         A batch to trace with, if it should not be taken from the data.
+    hold_zeros
+        Whether weights of layers that are zero already stay so: for a network that was pruned
+        before. Sparsities count them as gone.
 
     Raises
     ------
@@ -84,6 +88,11 @@ def run_schedule(
             repair=repair,
             seed=settings.seed,
         )
+    graph = masks = None
+    if hold_zeros:
+        example = train_and_test(data)[1].inputs[:1] if example_input is None else example_input
+        graph = trace(model, example)
+        masks = nonzero_weights(graph, model)
     return finished(
         run_schedule_steps(
             model,
@@ -91,7 +100,9 @@ def run_schedule(
             made,
             spec=spec,
             settings=settings,
+            graph=graph,
             example_input=example_input,
+            masks=masks,
         )
     )
 

@@ -22,7 +22,11 @@ def judged_view(session: Session) -> dict[str, Any]:
     """Return what stands beneath the trade-off, or {} while there is no network."""
     if session.network is None:
         return {}
-    return {"timing": _timing(session), "published": _published(session), "cards": _cards(session)}
+    return {
+        "timing": _timing(session),
+        "published": _published(session),
+        "cards": [_card(title, card) for title, card in cards(session)],
+    }
 
 
 def _timing(session: Session) -> dict[str, Any]:
@@ -105,20 +109,21 @@ def _of(before: int, ratio: float) -> float | None:
     return None if ratio != ratio else round(before / ratio, 1)
 
 
-def _cards(session: Session) -> list[dict[str, Any]]:
-    """Return the report card of the curve, and of the race if there was one."""
+def cards(session: Session) -> list[tuple[str, ReportCard]]:
+    """Return the report card of the curve, and of the race if there was one, with headings."""
     names = {"model": session.network.label, "data": session.network.data.name}
-    cards = []
-    rows = _points(session)
+    found = []
+    rows = points(session)
     if rows:
-        cards.append(_card("This curve", report_card(rows, **names)))
+        found.append(("This curve", report_card(rows, **names)))
     race = session.judging.race.result
     if race is not None:
-        cards.append(_card("The race in the tab Criteria", report_card(race, **names)))
-    return cards
+        found.append(("The race in the tab Criteria", report_card(race, **names)))
+    return found
 
 
-def _points(session: Session) -> list[dict[str, Any]]:
+def points(session: Session) -> list[dict[str, Any]]:
+    """Return what is known of the positions of the slider, a row each, as for `report_card`."""
     table, curve = session.table, session.curve
     original = session.network.original
     if table is None or curve is None or curve.key != table.key or original.baseline is None:
@@ -136,6 +141,9 @@ def _points(session: Session) -> list[dict[str, Any]]:
             "theoretical_speedup": base.base_macs / max(1, cost.effective_macs),
             "accuracy_dense": original.baseline.accuracy,
             "accuracy": estimate.value,
+            "low": estimate.low,
+            "high": estimate.high,
+            "exact": estimate.exact,
             "prunevis": __version__,
             "torch": torch.__version__,
         }

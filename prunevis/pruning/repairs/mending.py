@@ -86,10 +86,11 @@ def mending_of(
     *,
     statistics: Statistics | None = None,
     data: Any = None,
+    calibration: tuple[int, int] | None = None,
 ) -> Mending | None:
     """Return what repairs plans of `model`; what is needed and not given is taken from `data`.
 
-    None for the repair "none".
+    None for the repair "none". `calibration` is as for `rank`.
 
     Raises
     ------
@@ -99,12 +100,15 @@ def mending_of(
     needs = REPAIRS[name].needs
     if name == "none":
         return None
+    if calibration is not None:
+        statistics = None  # of as many examples as asked for, whatever there is
+    read, run = (EXAMPLES, None) if calibration is None else calibration
     if _lacks(needs, statistics) and data is not None:
         statistics = collect_statistics(
             model,
             data,
             graph=graph,
-            max_examples=EXAMPLES,
+            max_examples=read,
             activations=False,
             inputs=True,
             moments="moments" in needs,
@@ -113,7 +117,7 @@ def mending_of(
         check_owner(model, statistics)
     inputs = None
     if "examples" in needs and data is not None:
-        inputs = calibration_inputs(data, statistics)
+        inputs = calibration_inputs(data, statistics)[:run]
     return Mending(name, statistics, inputs)
 
 
