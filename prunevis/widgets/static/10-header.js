@@ -34,27 +34,56 @@ function headerPanel(root, bus) {
   });
 }
 
-/** Tells a screen reader final results only: when the work rests, and what the slider rests on. */
+/** The scoreboard in one sentence, as it is read out; "" while nothing is known where the slider stands. */
+function scoreboardSentence(at) {
+  const a = at && at.table ? accuracyAt(at) : { state: "unknown" };
+  if (a.state === "unknown" || !at.exactly) return "";
+  const size = sizeOf(at, at.k);
+  const params = paramsOf(at, at.k);
+  const flops = flopsOf(at, at.k);
+  return `At ${percent(at.position)} percent ${at.words}: accuracy ${a.state === "estimate" ? "about " : ""}${percent(a.value)} percent`
+    + `, size ${size.text(size.now).join(" ")}, ${integer(params.now)} parameters, ${flops.text(flops.now).join(" ")} FLOPs.`;
+}
+
+/** So long the page has been at rest before anything is read out. */
+const VOICE_MS = 1200;
+
+/** Reads out what the slider rests on, and what the work has come to: once, never on the way. */
 function announcer(root, bus) {
-  const voice = h("div", { class: "pv-sr", role: "status", "aria-live": "polite" });
+  const voice = h("div", { class: "pv-sr", role: "status", "aria-live": "polite", "data-testid": "voice" });
   root.append(voice);
   let timer = null;
-  let said = "";
+  let told = "";
+  let heard = "";
   const say = () => {
-    const status = bus.slice("status");
-    if (status.kind === "busy" || status.kind === "loading") return;
+    timer = null;
     const at = bus.at;
-    const a = at && at.table ? accuracyAt(at) : { state: "unknown" };
-    const here = a.state === "exact"
-      ? ` At ${percent(at.position)} percent ${at.words} accuracy is ${percent(a.value)} percent.` : "";
-    const words = `${status.text || "Ready"}.${here}`;
-    if (words !== said) setText(voice, (said = words));
+    const status = bus.slice("status");
+    const resting = status.kind !== "busy" && status.kind !== "loading";
+    const state = at && at.table ? accuracyAt(at).state : "unknown";
+    // An estimate is read out once, and again when it has become exact; not each time it is refined.
+    const board = scoreboardSentence(at);
+    const next = `${at ? at.position : ""} ${at && at.table ? at.table.key : ""} ${state === "exact" ? board : state}`;
+    const words = [];
+    const line = status.text || "Ready";
+    if (resting && line !== told) words.push(`${(told = line).replace(/\.$/, "")}.`);
+    if (board && next !== heard) words.push(board);
+    heard = next;
+    if (words.length) setText(voice, words.join(" "));
   };
-  const later = () => {
+  let last = null;
+  const soon = () => {
+    if (timer === null) timer = setTimeout(say, VOICE_MS);
+  };
+  bus.watch(["status", "curve", "table"], soon);
+  // Each move begins the wait anew.
+  bus.onMove((at) => {
+    if (at.position === last) return;
+    last = at.position;
     clearTimeout(timer);
-    timer = setTimeout(say, 1200);
-  };
-  bus.watch(["status", "curve"], later);
+    timer = null;
+    soon();
+  });
   bus.cleanup(() => clearTimeout(timer));
 }
 

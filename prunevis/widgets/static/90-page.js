@@ -27,6 +27,12 @@ function render({ model, el }) {
   tabsPanel(main, bus);
   controlsPanel(side, bus);
   announcer(top, bus);
+  // The left column comes last by keyboard, as on a narrow page: the slider and the views are the heart.
+  setAttr(side, "tabindex", "-1");
+  page.prepend(h("button", { type: "button", class: "pv-skip", "data-testid": "skip", onclick: () => {
+    side.focus({ preventScroll: true });
+    side.scrollIntoView({ block: "nearest" });
+  } }, "Skip to what to prune"));
 
   bus.onMove((at) => {
     const ready = !!at.table && Array.isArray(bus.slice("controls").layers);
