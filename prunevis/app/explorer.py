@@ -15,6 +15,7 @@ from torch import nn
 
 from prunevis.app import views
 from prunevis.app.figures import Figures
+from prunevis.app.limits import Limits
 from prunevis.app.pauses import Pauses
 from prunevis.app.slices import OF_TAB, ON_DEMAND, SLICE_OF, SLOW, STALE, URGENT
 from prunevis.app.sources import source, zoo_models
@@ -55,7 +56,8 @@ class Explorer:
         threaded: bool = True,
     ) -> None:
         # what is refused is refused before a thread or a widget exists
-        opened = source(model, data, calibration)
+        self.limits = Limits.from_environment() if served else Limits()
+        opened = source(model, data, calibration, self.limits.images)
         self.served = served
         self.session = Session()
         self.page = Page()
@@ -189,7 +191,7 @@ class Explorer:
     def _open_zoo(self, name: Any) -> None:
         if name not in [entry["name"] for entry in self._models]:
             raise SpecError(f"There is no model called {str(name)[:40]!r} here.")
-        self.controller.open(source(name, None, None))
+        self.controller.open(source(name, None, None, self.limits.images))
 
     # -- to the browser --------------------------------------------------------------------------
 
@@ -347,13 +349,21 @@ def explore(
 
 def served_page() -> Explorer:
     """Return the page for a visitor: the zoo, and no traceback on the wire."""
-    # the kernel is ours; its browser and server need the other cores (two threads on two busy cores
-    # were measured 3 to 5 times slower than one)
-    torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
+    quiet_threads()
     explorer = Explorer(served=True)
     # while a warm kernel waits for its visitor: the first figure is then drawn at once
     explorer.controller.worker.submit("warm", _import_plots, SPARE)
     return explorer
+
+
+def quiet_threads() -> None:
+    """Leave cores to the browser and the server: the kernel is ours.
+
+    Two threads on two busy cores were measured 3 to 5 times slower than one. With many kernels
+    whoever serves them sets OMP_NUM_THREADS=1.
+    """
+    if not os.environ.get("OMP_NUM_THREADS"):
+        torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
 
 
 def _import_plots() -> Generator[None, None, None]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from prunevis.data import Data, as_data
+from prunevis.data import Data, Examples, as_data
 from prunevis.errors import PrunevisError, SpecError
 from prunevis.graph.checks import check_model
 from prunevis.session.opening import Source, private_copy
@@ -24,8 +24,24 @@ def zoo_models() -> list[dict[str, str]]:
     ]
 
 
-def source(model: nn.Module | str | None, data: Any, calibration: Any) -> Source:
+#: Data of the zoo that all pages of this process, and of those forked from it, look at.
+_shared: dict[str, Data] = {}
+
+
+def share() -> None:
+    """Read the zoo's data once for all pages of this process; nothing of a page changes them."""
+    from prunevis.zoo import MODELS, load_data
+
+    for dataset in sorted({entry.dataset for entry in MODELS.values()}):
+        _shared[dataset] = load_data(dataset)
+
+
+def source(
+    model: nn.Module | str | None, data: Any, calibration: Any, images: int | None = None
+) -> Source:
     """Return what opens `model` on `data`: a function that gives model, data, name and label.
+
+    Of the zoo's test images, only the first `images` are used, if that is given.
 
     Raises
     ------
@@ -53,10 +69,21 @@ def source(model: nn.Module | str | None, data: Any, calibration: Any) -> Source
     entry = MODELS[name]
 
     def load() -> tuple[nn.Module, Any, str, str]:
-        chosen = data if data is not None else load_data(entry.dataset)
+        chosen = data
+        if chosen is None:
+            chosen = _shared.get(entry.dataset) or load_data(entry.dataset)
+            chosen = _first(chosen, images)
         return load_model(name), _with_calibration(chosen, calibration), name, entry.label
 
     return load
+
+
+def _first(data: Data, images: int | None) -> Data:
+    """Return `data` with at most so many test images, those that are measured on."""
+    if images is None or images >= len(data.test.inputs):
+        return data
+    test = Examples(data.test.inputs[:images], data.test.targets[:images])
+    return replace(data, test=test)
 
 
 def _own_source(

@@ -32,13 +32,21 @@ def private_folders(where: Path) -> dict[str, str]:
     }
 
 
-def quiet_kernels(where: Path) -> None:
-    """Keep kernels from warning a visitor's host of what is so on purpose (local TCP)."""
+#: Of every kernel: no warnings of what is so on purpose (local TCP), nothing kept of what it ran,
+#: and widgets answer also where they were loaded before there was a kernel.
+KERNEL = """\
+c = get_config()
+c.IPKernelApp.log_level = 40
+c.HistoryManager.enabled = False
+c.IPKernelApp.extensions = ["ipywidgets"]
+"""
+
+
+def kernel_profile(where: Path) -> None:
+    """Write the configuration of the kernels."""
     profile = where / "ipython" / "profile_default"
     profile.mkdir(parents=True)
-    (profile / "ipython_kernel_config.py").write_text(
-        "c = get_config()\nc.IPKernelApp.log_level = 40\n", "utf-8"
-    )
+    (profile / "ipython_kernel_config.py").write_text(KERNEL, "utf-8")
 
 
 def headers(settings: Settings) -> dict[str, str]:

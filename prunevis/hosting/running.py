@@ -12,11 +12,14 @@ from pathlib import Path
 from prunevis.hosting.configuration import (
     NOTEBOOK,
     configuration,
+    kernel_profile,
     private_folders,
-    quiet_kernels,
 )
 from prunevis.hosting.mends import mend
 from prunevis.hosting.settings import Settings
+
+#: What is done once for all kernels; called in the process that they are forked from.
+SHARED = ("prunevis.app.preload:rehearse",)
 
 log = logging.getLogger("prunevis")
 
@@ -34,8 +37,10 @@ def serve(settings: Settings, announce: Callable[[str], None] | None = None) -> 
     with tempfile.TemporaryDirectory(prefix="prunevis-") as folder:
         os.environ.update(private_folders(Path(folder)))
         os.environ.update(settings.kernels)
-        quiet_kernels(Path(folder))
+        kernel_profile(Path(folder))
         from voila.app import Voila
+
+        from prunevis.hosting import provisioner
 
         for gap in mend():
             log.warning("This version of Voila could not be adjusted: %s", gap)
@@ -47,8 +52,19 @@ def serve(settings: Settings, announce: Callable[[str], None] | None = None) -> 
                     shown = "127.0.0.1" if self.ip in ("0.0.0.0", "::", "") else self.ip
                     announce(f"http://{shown}:{self.port}{self.base_url}")
 
+        forks = settings.fork and provisioner.FORKS
+        zygotes = provisioner.Zygotes(Path(folder), SHARED) if forks else None
+        if zygotes is not None:
+            provisioner.register()
+            os.environ["JUPYTER_DEFAULT_PROVISIONER_NAME"] = provisioner.NAME
+            provisioner.Zygotes.current = zygotes
+            zygotes.start()
         app = Server(config=configuration(settings))
         app.initialize([str(NOTEBOOK)])
         app.open_browser = True
-        app.start()
+        try:
+            app.start()
+        finally:
+            if zygotes is not None:
+                zygotes.stop()
         sys.stdout.flush()

@@ -41,6 +41,9 @@ class Settings:
         Fail if `port` is taken, instead of taking another.
     kernels
         Environment variables for the kernels.
+    fork
+        Whether kernels are forked from one loaded process, where the system can: a longer start,
+        then quicker and smaller kernels.
     access_log
         Whether each request is written to the log, without address or query.
 
@@ -61,6 +64,7 @@ class Settings:
     origins: tuple[str, ...] = ()
     strict_port: bool = False
     kernels: Mapping[str, str] = field(default_factory=dict)
+    fork: bool = False
     access_log: bool = False
 
     def __post_init__(self) -> None:

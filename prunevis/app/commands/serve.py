@@ -84,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
             strict_port=True,
             # many kernels share the cores: each on one thread is the fastest for all
             kernels={**limits.as_environment(), "OMP_NUM_THREADS": "1"},
+            fork=True,
             access_log=True,
         )
     except SpecError as error:
