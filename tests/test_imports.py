@@ -56,7 +56,7 @@ THIRD_PARTIES: dict[str, set[str]] = {
     "widgets": {"numpy", "ipywidgets", "anywidget", "traitlets"},
     "hosting": {
         *("traitlets", "ipykernel", "psutil"),
-        *("voila", "jupyter_client", "jupyter_server", "tornado", "zmq"),
+        *("voila", "jupyter_client", "jupyter_core", "jupyter_server", "tornado", "zmq"),
     },
     "app": {
         *CORE,

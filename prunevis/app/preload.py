@@ -6,6 +6,8 @@ have set themselves up. Nothing here leaves a thread behind: a fork would not ha
 
 from __future__ import annotations
 
+from typing import Any
+
 from prunevis import plots
 from prunevis.app import sources
 from prunevis.app.explorer import Explorer, quiet_threads
@@ -21,6 +23,6 @@ def rehearse() -> None:
     explorer.run_until_idle()
     network = explorer.session.network
     if network is not None:
-        weights = next(iter(network.stage.model.parameters()))
-        plots.png(plots.weight_histogram(weights).figure)
+        axes: Any = plots.weight_histogram(next(iter(network.stage.model.parameters())))
+        plots.png(axes.figure)
     explorer.close()

@@ -27,6 +27,7 @@ def private_folders(where: Path) -> dict[str, str]:
         "JUPYTER_DATA_DIR": str(where / "data"),
         "JUPYTER_RUNTIME_DIR": str(where / "runtime"),
         "IPYTHONDIR": str(where / "ipython"),
+        "TORCHINDUCTOR_CACHE_DIR": str(where / "torch"),
         # the page evaluates in the background: two kernels must not fight for the same cores
         "OMP_WAIT_POLICY": "passive",
     }
@@ -74,6 +75,9 @@ def configuration(settings: Settings) -> Any:
     c.Voila.tornado_settings = {
         "headers": headers(settings),
         "websocket_max_message_size": 10 * 1024 * 1024,
+        # milliseconds; a browser that is gone without a word is noticed by it
+        "ws_ping_interval": 30_000,
+        "ws_ping_timeout": 30_000,
     }
     if settings.origins:
         c.Voila.tornado_settings["allow_origin_pat"] = "|".join(
@@ -87,7 +91,7 @@ def configuration(settings: Settings) -> Any:
     c.VoilaConfiguration.preheat_kernel = settings.warm > 0
     c.VoilaConfiguration.default_pool_size = settings.warm
     c.VoilaExecutor.timeout = 120
-    c.MappingKernelManager.cull_interval = max(1, min(15, settings.cull // 4))
+    c.MappingKernelManager.cull_interval = max(1, min(5, settings.cull // 4))
     c.MappingKernelManager.cull_idle_timeout = settings.cull
     # a page that somebody looks at is not ended under their hands; see `pool`
     c.MappingKernelManager.cull_connected = False

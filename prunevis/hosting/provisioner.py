@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jupyter_client.provisioning import LocalProvisioner
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 log = logging.getLogger("prunevis")
 
@@ -176,12 +176,13 @@ class ForkProvisioner(LocalProvisioner):
 
 
 def register() -> None:
-    """Make the provisioner known in this process, also where prunevis is only on the path."""
+    """Make the provisioner the usual one of this process, also where it is only on the path."""
     from importlib.metadata import EntryPoint
 
-    from jupyter_client.provisioning import KernelProvisionerFactory as Factory
+    from jupyter_client.provisioning.factory import KernelProvisionerFactory as Factory
 
-    known = Factory.instance().provisioners
-    known.setdefault(
+    factory = Factory.instance()
+    factory.default_provisioner_name = NAME
+    factory.provisioners.setdefault(
         NAME, EntryPoint(NAME, f"{__name__}:{ForkProvisioner.__name__}", Factory.GROUP_NAME)
     )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from prunevis.hosting import logs
 from prunevis.hosting.configuration import (
     NOTEBOOK,
     configuration,
@@ -35,36 +40,83 @@ def serve(settings: Settings, announce: Callable[[str], None] | None = None) -> 
         Called with the address once the server listens.
     """
     with tempfile.TemporaryDirectory(prefix="prunevis-") as folder:
-        os.environ.update(private_folders(Path(folder)))
+        where = Path(folder)
+        os.environ.update(private_folders(where))
         os.environ.update(settings.kernels)
-        kernel_profile(Path(folder))
-        from voila.app import Voila
-
-        from prunevis.hosting import provisioner
-
-        for gap in mend():
-            log.warning("This version of Voila could not be adjusted: %s", gap)
-
-        class Server(Voila):
-            def launch_browser(self) -> None:
-                # called when the server listens, just before its loop starts
-                if announce is not None:
-                    shown = "127.0.0.1" if self.ip in ("0.0.0.0", "::", "") else self.ip
-                    announce(f"http://{shown}:{self.port}{self.base_url}")
-
-        forks = settings.fork and provisioner.FORKS
-        zygotes = provisioner.Zygotes(Path(folder), SHARED) if forks else None
-        if zygotes is not None:
-            provisioner.register()
-            os.environ["JUPYTER_DEFAULT_PROVISIONER_NAME"] = provisioner.NAME
-            provisioner.Zygotes.current = zygotes
-            zygotes.start()
-        app = Server(config=configuration(settings))
-        app.initialize([str(NOTEBOOK)])
-        app.open_browser = True
-        try:
-            app.start()
-        finally:
-            if zygotes is not None:
-                zygotes.stop()
+        kernel_profile(where)
+        if settings.access_log:
+            logs.start()
+        gaps = mend(settings)
+        server = make_server(settings, where, gaps, announce)
+        server.initialize([str(NOTEBOOK)])
+        server.open_browser = True
+        with forking(where) if settings.fork else contextlib.nullcontext():
+            server.start()
         sys.stdout.flush()
+
+
+def make_server(
+    settings: Settings, where: Path, gaps: list[str], announce: Callable[[str], None] | None
+) -> Any:
+    """Return Voila's application with our handlers, before it is started."""
+    from jupyter_core.utils import run_sync
+    from voila.app import Voila
+
+    from prunevis.hosting.handlers import with_ours
+
+    class Server(Voila):
+        def init_settings(self) -> dict[str, Any]:
+            write = logs.access if settings.access_log else logs.nothing
+            theirs: Any = super().init_settings()
+            return {**theirs, "prunevis": settings, "log_function": write}
+
+        def init_handlers(self) -> list[Any]:
+            theirs: Any = super().init_handlers()
+            rules, missing = with_ours(theirs, str(self.server_url))
+            for gap in (*gaps, *missing):
+                log.warning("This version of Voila could not be adjusted: %s", gap)
+            return rules
+
+        def listen(self) -> None:
+            # what a proxy says of the scheme is believed; nothing depends on addresses
+            self.app.listen = partial(self.app.listen, xheaders=True)
+            super().listen()
+
+        def launch_browser(self) -> None:
+            # called when the server listens, just before its loop starts
+            if announce is not None:
+                shown = "127.0.0.1" if self.ip in ("0.0.0.0", "::", "") else self.ip
+                announce(f"http://{shown}:{self.port}{self.base_url}")
+
+        def _handle_signal_stop(self, sig: Any, frame: Any) -> None:
+            if not hasattr(self, "ioloop"):  # not even started
+                raise SystemExit(0)
+            super()._handle_signal_stop(sig, frame)
+
+        def stop(self) -> None:
+            # there is nothing to save in a kernel: none is asked to end, and waited for
+            shutil.rmtree(self.connection_dir, ignore_errors=True)
+            run_sync(self.kernel_manager.shutdown_all)(now=True)
+
+    config = configuration(settings)
+    config.Voila.connection_dir_root = str(where)
+    return Server(config=config)
+
+
+@contextlib.contextmanager
+def forking(where: Path) -> Iterator[None]:
+    """Have kernels forked from one loaded process, where the system can."""
+    from prunevis.hosting import provisioner
+
+    if not provisioner.FORKS:
+        yield
+        return
+    provisioner.register()
+    zygotes = provisioner.Zygotes(where, SHARED)
+    provisioner.Zygotes.current = zygotes
+    zygotes.start()
+    try:
+        yield
+    finally:
+        zygotes.stop()
+        provisioner.Zygotes.current = None

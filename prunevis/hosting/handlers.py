@@ -1,0 +1,158 @@
+"""What answers a visitor: Voila's handlers, each with what it leaves open closed.
+
+* `Page` counts visitors, shows further ones where to wait, and leaves no query to Voila:
+  ``?theme=`` and ``?template=`` would pass by the pool of warm kernels.
+* `KernelSocket` sends each message at once (TCP_NODELAY: Nagle's algorithm holds it for company, up
+  to 40 ms), and passes on only what a page needs: no traceback, no printed line. A message with
+  buffers in the older form of the protocol had Voila read without end; here it is read as it is.
+* `Goodbye` takes the beacon of a closing tab, which carries no XSRF token and was refused
+  (voila#1458), so that the kernel stayed; origins are still checked.
+* `Health` says in JSON how the server is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.utils import url_path_join
+from tornado import web
+from tornado.websocket import WebSocketHandler
+from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
+from voila.tornado.handler import TornadoVoilaHandler
+from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
+
+from prunevis.hosting.pool import ARRIVING, Visit
+from prunevis.hosting.settings import Settings
+from prunevis.hosting.waiting import RETRY_AFTER, waiting_page
+
+#: Messages of a kernel that its page is for; all others, with their tracebacks, stay here.
+TO_PAGES = frozenset(
+    {
+        "comm_open",
+        "comm_msg",
+        "comm_close",
+        "comm_info_reply",
+        "kernel_info_reply",
+        "status",
+        "iopub_welcome",
+        "shutdown_reply",
+    }
+)
+
+
+class Page(TornadoVoilaHandler):
+    """The page, or where to wait for it."""
+
+    async def get(self, path: str | None = None) -> None:
+        """Answer with the page, or with where to wait."""
+        if path:
+            raise web.HTTPError(404)
+        self.request.arguments.clear()
+        self.request.query_arguments.clear()
+        self.request.query = ""
+        self.request.uri = self.request.path
+        manager: Any = self.kernel_manager
+        if not manager.room:
+            self.set_status(503)
+            self.set_header("Retry-After", str(RETRY_AFTER))
+            self.set_header("Cache-Control", "no-store")
+            health = url_path_join(self.base_url, "health")
+            self.finish(waiting_page(manager.visitors, health))
+            return
+        visit = Visit()
+        manager.arriving.add(visit)
+        ARRIVING.set(visit)
+        try:
+            theirs: Any = super().get(path)
+            await theirs
+        finally:
+            manager.arriving.discard(visit)
+
+
+class KernelSocket(VoilaKernelWebsocketHandler):
+    """The line between a page and its kernel."""
+
+    async def open(self, *args: Any, **kwargs: Any) -> Any:
+        """Connect, with no message held back."""
+        self.set_nodelay(True)
+        return await super().open(*args, **kwargs)
+
+    def on_message(self, ws_message: Any) -> Any:
+        """Pass a browser's message on."""
+        manager: Any = self.kernel_manager
+        manager.heard(self.kernel_id)
+        return super().on_message(ws_message)
+
+    def write_message(self, message: Any, binary: bool = False) -> Any:
+        """Pass a kernel's message on, if a page needs it."""
+        if _header(message, self.selected_subprotocol).get("msg_type") not in TO_PAGES:
+            return None
+        # not Voila's: of a message in the older form it takes offsets for a length, and reads for
+        # ever, which a visitor could bring about
+        return WebSocketHandler.write_message(self, message, binary)
+
+
+def _header(message: Any, protocol: str | None) -> dict[str, Any]:
+    """Return the header of a message, in any of the forms that go over the websocket."""
+    if isinstance(message, dict):
+        return message.get("header") or {}
+    if isinstance(message, str):
+        return json.loads(message).get("header") or {}
+    # how many parts, and where each begins; the older form counts in four bytes, the newer in eight
+    wide, order = (8, "little") if protocol else (4, "big")
+    numbers = [
+        int.from_bytes(message[place : place + wide], order)
+        for place in range(0, min(5 * wide, len(message)), wide)
+    ]
+    if protocol:
+        return json.loads(message[numbers[2] : numbers[3]])
+    end = numbers[2] if numbers[0] > 1 else None
+    return json.loads(message[numbers[1] : end]).get("header") or {}
+
+
+class Goodbye(VoilaShutdownKernelHandler):
+    """Where a closing tab says that its kernel may go."""
+
+    def check_xsrf_cookie(self) -> None:
+        """Ask for no token, but refuse other sites."""
+        # a beacon is a plain POST of our own page; it need not say its origin, but not another's
+        if not self.check_origin():
+            raise web.HTTPError(403)
+
+
+class Health(JupyterHandler):
+    """How the server is, for a monitor and for those who wait."""
+
+    async def get(self) -> None:
+        """Answer with numbers."""
+        manager: Any = self.kernel_manager
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Cache-Control", "no-store")
+        settings: Settings = self.settings["prunevis"]
+        found = {
+            "status": "ok" if manager.room else "full",
+            "visitors": manager.visitors,
+            "most": settings.visitors or None,
+            "room": manager.room,
+            "warm": len(manager.waiting()),
+        }
+        self.finish(json.dumps(found))
+
+
+#: Voila's handler -> ours.
+OURS = {
+    TornadoVoilaHandler: Page,
+    VoilaKernelWebsocketHandler: KernelSocket,
+    VoilaShutdownKernelHandler: Goodbye,
+}
+
+
+def with_ours(rules: Sequence[Any], server_url: str) -> tuple[list[Any], list[str]]:
+    """Return Voila's rules with our handlers, and which of Voila's were not found."""
+    found = [(rule[0], OURS.get(rule[1], rule[1]), *rule[2:]) for rule in rules]
+    there = {rule[1] for rule in rules}
+    missing = [f"{theirs.__name__} is not used" for theirs in OURS if theirs not in there]
+    return [(url_path_join(server_url, "/health"), Health), *found], missing
