@@ -15,6 +15,7 @@ from torch import nn
 
 from prunevis.app import views
 from prunevis.app.figures import Figures
+from prunevis.app.keeping import Keeper
 from prunevis.app.limits import Limits
 from prunevis.app.pauses import Pauses
 from prunevis.app.slices import OF_TAB, ON_DEMAND, SLICE_OF, SLOW, STALE, URGENT
@@ -63,6 +64,7 @@ class Explorer:
         self.page = Page()
         self.controller = Controller(self.session, self._after_step)
         self.controller.device, self.controller.attention = device, attention
+        self.keeper = Keeper(self.controller, self.limits)
         self.figures = Figures(self)
         self._models = zoo_models() if model is None or isinstance(model, str) else []
         self._stale: dict[str, None] = {}
@@ -212,6 +214,7 @@ class Explorer:
         self._stale[SLICE_OF.get(name, name)] = None
 
     def _after_step(self, idle: bool) -> None:
+        self.keeper.look()
         now = time.monotonic()
         due = idle or now - self._published >= PUBLISH_EVERY
         if not idle and self._between():
@@ -271,6 +274,8 @@ class Explorer:
 
     def _slice(self, name: str) -> dict[str, Any]:
         session = self.session
+        if name == "head":
+            return {**views.head(session), "limits": self.limits.in_words()}
         if name == "controls":
             return views.controls(session, self._models)
         if name == "problem":

@@ -185,9 +185,10 @@ def refusal(session: Session) -> str:
     plan = session.table.plan_at(session.position)
     if draft.name != "one-shot" and not plan.num_removed:
         return "Move the slider first: nothing goes at this position."
-    if timeline.steps > MAX_EPOCHS * per_epoch:
+    most = min(MAX_EPOCHS, session.most_epochs)
+    if timeline.steps > most * per_epoch:
         epochs = timeline.steps / per_epoch
-        return f"This is {epochs:,.1f} epochs of training; on the page, at most {MAX_EPOCHS} run."
+        return f"This is {epochs:,.1f} epochs of training; on the page, at most {most} run."
     if len(timeline.events) > MAX_EVENTS:
         return (
             f"This prunes {len(timeline.events):,} times; on the page, at most {MAX_EVENTS} times."

@@ -269,3 +269,5 @@ class Session(traitlets.HasTraits):
     timing: Any = traitlets.Any(None, allow_none=True)
     problem: Any = traitlets.Any(None, allow_none=True)
     status: Any = traitlets.Any(Status())
+    #: Epochs that one training may take, where whoever serves the page allows fewer than it does.
+    most_epochs: Any = traitlets.Int(1_000_000)

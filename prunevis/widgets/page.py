@@ -11,7 +11,8 @@ build step. Each panel is one file with one function ``xxxPanel(root, model, bus
 Slices (Python → browser)
 -------------------------
 ``head``
-    ``{title, note}``, e.g. "LeNet-5 on Fashion-MNIST, 10,000 test images".
+    ``{title, note, limits}``, e.g. "LeNet-5 on Fashion-MNIST, 10,000 test images"; `limits` says
+    what one visitor may use, "" where that is as much as there is.
 ``status``
     ``{kind: "loading" | "busy" | "idle" | "error", text, done, total}``; `done` of `total` or null.
 ``controls``

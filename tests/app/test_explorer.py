@@ -853,6 +853,7 @@ def test_the_zoo_with_data_of_one_s_own(small_zoo, visit, mlp_data):
 def test_a_served_page_is_the_zoo(small_zoo, monkeypatch):
     threads = []
     monkeypatch.setattr("torch.set_num_threads", threads.append)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     found = served_page()
     assert threads[0] >= 1  # the browser and the server need cores too
     assert found.served

@@ -233,24 +233,6 @@ def kernel_of(page: Any, demo: dict[str, Any]) -> psutil.Process:
     return own
 
 
-def test_a_killed_kernel_is_said(browser: Any, demo: dict[str, Any]) -> None:
-    context = browser.new_context()
-    found = context.new_page()
-    found.set_default_timeout(servers.PATIENCE)
-    found.goto(demo["address"], wait_until="commit")
-    servers.ready(found)
-    kernel_of(found, demo).kill()
-    part(found, "reload").wait_for()
-    # what is known still answers in the browser
-    part(found, "slider").focus()
-    found.keyboard.press("PageUp")
-    settled(found, "sparsity", "0.1000")
-    part(found, "reload").click()
-    servers.ready(found)
-    found.close(run_before_unload=True)
-    context.close()
-
-
 @pytest.mark.parametrize("beacon", [False, True], ids=["the tab vanished", "the tab was closed"])
 def test_kernels_end_with_their_tabs(browser: Any, demo: dict[str, Any], beacon: bool) -> None:
     """Without a beacon too, and although the kernel is busy filling in the curve."""

@@ -26,6 +26,7 @@ function render({ model, el }) {
   heartPanel(main, bus);
   tabsPanel(main, bus);
   controlsPanel(side, bus);
+  limitsPanel(page, bus);
   announcer(top, bus);
   // The left column comes last by keyboard, as on a narrow page: the slider and the views are the heart.
   setAttr(side, "tabindex", "-1");
