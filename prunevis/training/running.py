@@ -246,7 +246,8 @@ class ScheduleRun:
 
         Layers with a sparsity of their own come to it as the others do to theirs.
         """
-        spec, graph = _on_the_way(self.spec, sparsity), self.graph
+        spacing = getattr(self.schedule, "spacing", "linear")
+        spec, graph = _on_the_way(self.spec, sparsity, spacing), self.graph
         criterion, repair = CRITERIA[spec.criterion], REPAIRS[spec.repair]
         data = Data(train=self.train, test=self.parts[1])
         statistics: Statistics | None = None
@@ -311,12 +312,19 @@ class ScheduleRun:
         )
 
 
-def _on_the_way(spec: PruningSpec, sparsity: float | None) -> PruningSpec:
-    """Return `spec` with layers' own sparsities as far along as `sparsity` is to the final one."""
+def _on_the_way(spec: PruningSpec, sparsity: float | None, spacing: str) -> PruningSpec:
+    """Return `spec` with layers' own sparsities as far along as `sparsity` is to the final one.
+
+    With "exponential" spacing that is so in what is left, as in `rising`; else in what is gone.
+    """
     if sparsity is None or not spec.own_sparsity or not spec.sparsity > 0:
         return spec
-    share = math.log1p(-sparsity) / math.log1p(-spec.sparsity)
-    own = {name: 1 - (1 - value) ** share for name, value in spec.own_sparsity.items()}
+    if spacing == "exponential":
+        share = math.log1p(-sparsity) / math.log1p(-spec.sparsity)
+        own = {name: 1 - (1 - value) ** share for name, value in spec.own_sparsity.items()}
+    else:
+        share = sparsity / spec.sparsity
+        own = {name: value * share for name, value in spec.own_sparsity.items()}
     assert spec.layers is not None, "layers of their own sparsity are named"
     return replace(spec, layers=tuple((name, own.get(name, at)) for name, at in spec.layers))
 

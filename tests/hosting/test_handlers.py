@@ -1,11 +1,11 @@
 """The websocket sends at once and passes on only what a page needs; the waiting page."""
 
-import asyncio
 import json
 import re
 import socket
 
 import pytest
+from apart import run_apart
 
 pytest.importorskip("voila")
 
@@ -91,7 +91,7 @@ def test_messages_are_sent_at_once(monkeypatch):
             assert await line.read_message() is None
         server.stop()
 
-    asyncio.run(ask())
+    run_apart(ask())
     assert found == [1, 0]
 
 

@@ -1,9 +1,9 @@
 """Kernels end with their tabs, never before, and there are never more visitors than places."""
 
-import asyncio
 from types import SimpleNamespace
 
 import pytest
+from apart import run_apart
 
 pytest.importorskip("voila")
 
@@ -94,7 +94,7 @@ class Managed:
         self.manager = make(base, True, 1)()
         clock.now = 1000.0
         for kernel_id, count in connections.items():
-            asyncio.run(self.manager.start_kernel(kernel_id))
+            run_apart(self.manager.start_kernel(kernel_id))
             self.manager._kernel_connections[kernel_id] = count
 
     def tabs(self, **connections):
@@ -103,7 +103,7 @@ class Managed:
     def at(self, seconds):
         self.clock.now = 1000.0 + seconds
         for kernel_id in list(self.manager._kernel_connections):
-            asyncio.run(self.manager.cull_kernel_if_idle(kernel_id))
+            run_apart(self.manager.cull_kernel_if_idle(kernel_id))
         return self.manager.ended
 
 
@@ -154,7 +154,7 @@ def test_one_that_waits_in_the_pool_never_does_and_has_the_whole_time_once_hande
     assert made.manager.ended == []
     assert made.manager.visitors == 0
     made.clock.now = 1000.0 + 1000
-    asyncio.run(made.manager.get_rendered_notebook("y.ipynb"))
+    run_apart(made.manager.get_rendered_notebook("y.ipynb"))
     assert made.manager.visitors == 1
     assert made.at(1001) == made.at(1010.9) == []
     assert made.at(1011) == ["a"]
@@ -164,7 +164,7 @@ def test_one_that_died_in_the_pool_is_not_handed_over(clock):
     made = Managed(clock)
     made.manager._pools = {"x": [Task("dead"), Task("alive")]}
     made.manager.get_kernel("dead").alive = False
-    assert asyncio.run(made.manager.get_rendered_notebook("x"))[2] == "alive"
+    assert run_apart(made.manager.get_rendered_notebook("x"))[2] == "alive"
     assert made.manager.ended == ["dead"]
     assert made.manager.visitors == 1
 
@@ -211,12 +211,12 @@ def test_there_is_room_until_all_places_are_taken(clock):
     manager.arriving.add(visit)
     assert (manager.visitors, manager.room) == (2, False)
     token = pool.ARRIVING.set(visit)
-    asyncio.run(manager.start_kernel("b"))
+    run_apart(manager.start_kernel("b"))
     pool.ARRIVING.reset(token)
     assert (manager.visitors, manager.room) == (2, False)
     manager.arriving.discard(visit)
     assert (manager.visitors, manager.room) == (2, False)
-    asyncio.run(manager.shutdown_kernel("a"))
+    run_apart(manager.shutdown_kernel("a"))
     assert (manager.visitors, manager.room) == (1, True)
 
 

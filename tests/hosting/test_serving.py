@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from apart import run_apart
 
 pytest.importorskip("voila")
 
@@ -51,7 +52,7 @@ class Served:
         async def ask() -> bytes:
             return (await Visitor(self.address).fetch("health")).body
 
-        return json.loads(asyncio.run(ask()))
+        return json.loads(run_apart(ask()))
 
     def kernel(self, visitor: Visitor) -> psutil.Process:
         (own,) = [k for k in forked(self.process) if k.name() == f"pv-{visitor.kernel_id[:8]}"]
@@ -109,7 +110,7 @@ def test_a_visit_from_page_to_good_bye(served: Served) -> None:
         visitor.close()
         return visitor
 
-    asyncio.run(visit())
+    run_apart(visit())
     assert served.health()["visitors"] == 0
 
 
@@ -122,7 +123,7 @@ def test_a_query_does_not_pass_by_the_pool(served: Served) -> None:
         assert warm == f"pv-{visitor.kernel_id[:8]}"
         await visitor.beacon()
 
-    asyncio.run(visit())
+    run_apart(visit())
 
 
 def test_other_sites_may_neither_connect_nor_end_a_kernel(served: Served) -> None:
@@ -137,7 +138,7 @@ def test_other_sites_may_neither_connect_nor_end_a_kernel(served: Served) -> Non
         await visitor.connect({"Origin": PUBLIC})
         await visitor.leave()
 
-    asyncio.run(visit())
+    run_apart(visit())
 
 
 def test_a_warm_kernel_is_not_culled_between_hand_over_and_connection(served: Served) -> None:
@@ -152,7 +153,7 @@ def test_a_warm_kernel_is_not_culled_between_hand_over_and_connection(served: Se
         await visitor.until(lambda: "kernel_info_reply" in visitor.kinds, 20)
         await visitor.leave()
 
-    asyncio.run(visit())
+    run_apart(visit())
 
 
 def test_a_tab_that_goes_without_a_word_frees_its_place(served: Served) -> None:
@@ -162,7 +163,7 @@ def test_a_tab_that_goes_without_a_word_frees_its_place(served: Served) -> None:
         visitor.close()
         return visitor
 
-    kernel = served.kernel(asyncio.run(visit()))
+    kernel = served.kernel(run_apart(visit()))
     assert eventually(lambda: not kernel.is_running(), 20)
     assert served.health()["visitors"] == 0
 
@@ -184,7 +185,7 @@ def test_further_visitors_wait_and_come_in_when_somebody_leaves(served: Served) 
         await third.come()
         await asyncio.gather(second.leave(), third.leave())
 
-    asyncio.run(visit())
+    run_apart(visit())
 
 
 def test_no_traceback_goes_over_the_wire(served: Served) -> None:
@@ -204,7 +205,7 @@ def test_no_traceback_goes_over_the_wire(served: Served) -> None:
         assert "site-packages" not in " ".join(visitor.texts)
         await visitor.leave()
 
-    asyncio.run(visit())
+    run_apart(visit())
 
 
 def test_a_kernel_that_dies_frees_its_place(served: Served) -> None:
@@ -216,7 +217,7 @@ def test_a_kernel_that_dies_frees_its_place(served: Served) -> None:
             await asyncio.sleep(0.2)
         visitor.close()
 
-    asyncio.run(asyncio.wait_for(visit(), 60))
+    run_apart(asyncio.wait_for(visit(), 60))
 
 
 def test_every_answer_says_who_may_frame_it(served: Served) -> None:
@@ -232,7 +233,7 @@ def test_every_answer_says_who_may_frame_it(served: Served) -> None:
         visitor.kernel_id = page.split('"kernelId": "')[1].split('"')[0]
         await visitor.beacon()
 
-    asyncio.run(ask())
+    run_apart(ask())
 
 
 def test_behind_a_proxy_that_does_not_pass_on_the_host(served: Served) -> None:
@@ -264,7 +265,7 @@ def test_behind_a_proxy_that_does_not_pass_on_the_host(served: Served) -> None:
         visitor.close()
         proxy.close()
 
-    asyncio.run(visit())
+    run_apart(visit())
     assert "203.0.113.9" not in served.log.read_text("utf-8")
 
 
@@ -287,7 +288,7 @@ def test_kernels_are_forked_from_another_process_if_theirs_is_killed(served: Ser
     # what was forked from it ends with it, and is replaced
     assert psutil.wait_procs(old, timeout=10)[1] == []
     assert eventually(lambda: [k for k in forked(served.process) if k not in old], 60)
-    asyncio.run(_one_visit(served))
+    run_apart(_one_visit(served))
 
 
 async def _one_visit(served: Served) -> None:
@@ -309,7 +310,7 @@ def test_sigterm_ends_all_and_leaves_nothing(running: Served) -> None:
         assert psutil.wait_procs(children, timeout=5)[1] == []
         visitor.close()
 
-    asyncio.run(visit())
+    run_apart(visit())
     assert running.log.read_text("utf-8").endswith("Ended.\n")
     left = [path.name for path in running.log.parent.iterdir()]
     assert left == ["log"]

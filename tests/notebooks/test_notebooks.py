@@ -11,7 +11,7 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[2]
 COURSE = sorted((ROOT / "notebooks").glob("*.ipynb"))
-SERVED = sorted((ROOT / "prunevis" / "app" / "voila").glob("*.ipynb"))
+SERVED = sorted((ROOT / "prunevis" / "hosting" / "voila").glob("*.ipynb"))
 NOTEBOOKS = [*COURSE, *SERVED]
 WIDGET = "application/vnd.jupyter.widget-view+json"
 

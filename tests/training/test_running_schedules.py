@@ -16,6 +16,7 @@ from prunevis.steps import finished
 from prunevis.training import SCHEDULES, advised_spec, make_schedule, run_schedule
 from prunevis.training.objectives import ScalePenalty
 from prunevis.training.scheduled import run_schedule_steps
+from prunevis.training.settings import FineTuneSettings
 
 #: So short that each takes a moment.
 SHORT = {
@@ -218,3 +219,29 @@ def test_requests_that_do_not_fit(mlp, mlp_data):
 
     with pytest.raises(ModelError, match=r"cannot be drawn anew.*Own.*reset_parameters"):
         run_schedule(Own(), Data(mlp_data.train, mlp_data.test), "at-init")
+
+
+@pytest.mark.parametrize(("spacing", "half"), [("linear", 0.4), ("exponential", 1 - 0.2**0.5)])
+def test_own_sparsities_follow_the_spacing_of_the_schedule(mlp, mlp_data, spacing, half):
+    name = next(n for n, m in mlp.named_modules() if isinstance(m, nn.Linear))
+    shares = []
+
+    def watch(module, masks):
+        if name + ".weight" in masks:
+            shares.append(1 - masks[name + ".weight"].float().mean().item())
+
+    made = make_schedule("iterative", rounds=2, spacing=spacing)
+    spec = advised_spec(
+        made,
+        0.5,
+        layers={
+            name: 0.8,
+            **{n: None for n, m in mlp.named_modules() if isinstance(m, nn.Linear) and n != name},
+        },
+    )
+    finished(
+        run_schedule_steps(
+            mlp, mlp_data, made, spec=spec, watch=watch, settings=FineTuneSettings(batch_size=8)
+        )
+    )
+    assert shares == pytest.approx([half, 0.8], abs=0.03)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from fixtures import criteria_view
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -72,11 +73,11 @@ def test_running_done_and_failed(open_page: Any) -> None:
     part(page, "agreement-cancel").click()
     assert sent(page)[-1] == {"action": "cancel", "name": "agreement"}
     publish(page, "failed")
-    assert "gives NaN" in part(page, "agreement-note").inner_text()
-    assert part(page, "agreement-cancel").is_hidden()
-    assert part(page, "racer-l1").is_enabled()
+    expect(part(page, "agreement-note")).to_contain_text("gives NaN")
+    expect(part(page, "agreement-cancel")).to_be_hidden()
+    expect(part(page, "racer-l1")).to_be_enabled()
     publish(page, "cancelled")
-    assert "Nothing was changed" in part(page, "race-note").inner_text()
+    expect(part(page, "race-note")).to_contain_text("Nothing was changed")
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (390, "dark")])
