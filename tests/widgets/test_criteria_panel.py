@@ -33,10 +33,10 @@ def test_the_cost_is_told_before_the_oracle_starts(open_page: Any) -> None:
     page = open_page()
     part(page, "tab-criteria").click()
     cost = part(page, "oracle-cost")
-    assert "570 units × 256 examples" in cost.inner_text()
-    assert "about 4 s" in cost.inner_text()
+    expect(cost).to_contain_text("570 units × 256 examples")
+    expect(cost).to_contain_text("about 4 s")
     part(page, "oracle-images").select_option("1024")
-    assert "about 16 s" in cost.inner_text()
+    expect(cost).to_contain_text("about 16 s")
     part(page, "agreement-start").click()
     assert sent(page)[-1] == {"action": "agreement", "images": 1024}
 
@@ -44,12 +44,12 @@ def test_the_cost_is_told_before_the_oracle_starts(open_page: Any) -> None:
 def test_at_most_five_criteria_race_and_at_least_one(open_page: Any) -> None:
     page = open_page()
     part(page, "tab-criteria").click()
-    assert part(page, "racer-l2").is_checked()
+    expect(part(page, "racer-l2")).to_be_checked()
     for name in ("l1", "mean-activation", "hrank"):
         part(page, f"racer-{name}").check()
-    assert part(page, "racer-taylor-2019").is_disabled()
+    expect(part(page, "racer-taylor-2019")).to_be_disabled()
     part(page, "racer-l1").uncheck()
-    assert part(page, "racer-taylor-2019").is_enabled()
+    expect(part(page, "racer-taylor-2019")).to_be_enabled()
     part(page, "race-at-macs").check(force=True)
     part(page, "race-start").click()
     assert sent(page)[-1] == {
@@ -59,15 +59,17 @@ def test_at_most_five_criteria_race_and_at_least_one(open_page: Any) -> None:
     }
     for name in ("l2", "apoz", "mean-activation", "hrank"):
         part(page, f"racer-{name}").uncheck()
-    assert part(page, "race-start").is_disabled()
+    expect(part(page, "race-start")).to_be_disabled()
 
 
 def test_running_done_and_failed(open_page: Any) -> None:
     page = open_page(criteria_view=criteria_view("running"))
     part(page, "tab-criteria").click()
-    assert part(page, "agreement-doing").inner_text() == "Removing unit 228 of 570"
-    assert part(page, "agreement-start").is_disabled()
-    assert part(page, "racer-l1").is_disabled()
+    expect(part(page, "agreement-doing")).to_have_text(
+        "Removing unit 228 of 570", use_inner_text=True
+    )
+    expect(part(page, "agreement-start")).to_be_disabled()
+    expect(part(page, "racer-l1")).to_be_disabled()
     part(page, "race-cancel").click()
     assert sent(page)[-1] == {"action": "cancel", "name": "race"}
     part(page, "agreement-cancel").click()
@@ -84,9 +86,10 @@ def test_running_done_and_failed(open_page: Any) -> None:
 def test_what_was_found(open_page: Any, width: int, theme: str) -> None:
     page = open_page(width=width, theme=theme, criteria_view=criteria_view("done"))
     part(page, "tab-criteria").click()
-    assert part(page, "panel-criteria").locator("img:visible").count() == 3
-    assert part(page, "race-note").is_hidden()
+    expect(part(page, "panel-criteria").locator("img:visible")).to_have_count(3)
+    expect(part(page, "race-note")).to_be_hidden()
     rows = part(page, "race-table").locator("tbody tr")
+    expect(rows).to_have_count(2)
     assert rows.all_inner_texts() == [
         "L2 norm\t82.0 %\tunder 10 ms",
         "Random\t41.0 % ± 9.3\tunder 10 ms",
@@ -97,4 +100,4 @@ def test_what_was_found(open_page: Any, width: int, theme: str) -> None:
 def test_before_a_network_is_open(open_page: Any) -> None:
     page = open_page(criteria_view={})
     part(page, "tab-criteria").click()
-    assert "Opening the network" in part(page, "panel-criteria").inner_text()
+    expect(part(page, "panel-criteria")).to_contain_text("Opening the network")
