@@ -26,6 +26,7 @@ NAMES = (
     "networks",
     "sweep_workers",
     "training",
+    "serving",
 )
 
 #: Those that need Chromium.
