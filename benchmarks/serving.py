@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,15 +153,14 @@ def measure(*, quick: bool = False) -> Report:
     count, seconds, visits = (2, 4, 3) if quick else (VISITORS, SECONDS, IN_SEQUENCE)
     singles = 1 if quick else 10
     with ours() as found:
-        ready, _ = asyncio.run(one_by_one(found, singles, found.rest))
+        ready = asyncio.run(warm_ones(found, singles))
         crowd = asyncio.run(crowded(found, count, seconds))
         found.rest()
         before = found.left()
         asyncio.run(in_sequence(found, visits))
         found.rest()
         after = found.left()
-    with plain() as other:
-        slow, large = asyncio.run(one_by_one(other, singles, lambda: None))
+    slow, large = one_by_one(plain, 1 if quick else 5)
     left = {name: after[name] - before[name] for name in after}
     if left["kernels"] > 0 or left["files"] > 0:
         raise AssertionError(f"{visits} visits in sequence left something behind: {left}.")
@@ -184,36 +183,52 @@ def measure(*, quick: bool = False) -> Report:
         f"{crowd.lost} of {count} visitors were disconnected; load average at the end of the "
         f"crowd {crowd.load:.1f}, cores busy {crowd.busy:.0%}.",
         f"{crowd.known} further moves went to positions that were known, and wait for nothing.",
-        f"{visits} visits in sequence left {left['kernels']:.0f} kernels, {left['files']:.0f} files "
-        f"and {left['descriptors']:.0f} open descriptors more than before.",
+        f"{visits} visits in sequence left {left['kernels']:.0f} kernels, {left['files']:.0f} "
+        f"files and {left['descriptors']:.0f} open descriptors more than before.",
     )
     return Report(figures, notes=notes)
 
 
-async def one_by_one(
-    found: Served, count: int, rest: Callable[[], None]
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return seconds until each of `count` visitors is ready, and the MB of its kernel."""
+def one_by_one(start: Callable[[], Any], count: int) -> tuple[tuple[float, ...], ...]:
+    """Return seconds until each of `count` visitors is ready, and the MB of its kernel.
+
+    Each finds a server that nobody visited: plain Voila refuses the beacon of a closing tab, keeps
+    the kernel, and does not come to an end with a message in the older form that has buffers.
+    """
     took, memory = [], []
     for _ in range(count):
-        await asyncio.to_thread(rest)
-        waiting = {kernel.pid for kernel in found.kernels()}
+        with start() as found:
+            seconds, size = asyncio.run(_single(found))
+            took.append(seconds)
+            memory.append(size)
+            for kernel in found.kernels():
+                kernel.kill()
+            found.process.kill()
+    return tuple(took), tuple(memory)
+
+
+async def _single(found: Served) -> tuple[float, float]:
+    visitor = Visitor(found.address)
+    start = time.perf_counter()
+    await visitor.come()
+    took = time.perf_counter() - start
+    (kernel,) = found.kernels()
+    size = unique(kernel)
+    visitor.close()
+    return took, size
+
+
+async def warm_ones(found: Served, count: int) -> tuple[float, ...]:
+    """Return seconds until each of `count` visitors is ready, one after the other."""
+    took = []
+    for _ in range(count):
+        await asyncio.to_thread(found.rest)
         visitor = Visitor(found.address)
         start = time.perf_counter()
         await visitor.come()
         took.append(time.perf_counter() - start)
-        await asyncio.sleep(1)
-        memory += [unique(k) for k in found.kernels() if k.pid not in waiting]
-        await _leave(visitor, found)
-    return tuple(took), tuple(memory)
-
-
-async def _leave(visitor: Visitor, found: Served) -> None:
-    if await visitor.beacon(Origin=visitor.origin) != 204:
-        # plain Voila refuses the beacon of a closing tab, and keeps the kernel
-        for kernel in found.kernels():
-            kernel.kill()
-    visitor.close()
+        await visitor.leave()
+    return tuple(took)
 
 
 @dataclass(frozen=True)
@@ -299,16 +314,8 @@ class Hand:
 
 async def in_sequence(found: Served, count: int) -> None:
     """Let `count` visitors come, move once and leave, one after the other."""
-
-    async def visit() -> None:
+    for _ in range(count):
         visitor = Visitor(found.address)
         await visitor.come()
         await visitor.handled(visitor.update({"position": 0.5}))
         await visitor.leave()
-
-    await _each(count, visit)
-
-
-async def _each(count: int, call: Callable[[], Awaitable[None]]) -> None:
-    for _ in range(count):
-        await call()
