@@ -117,6 +117,7 @@ def server(*command: str, probe: str) -> Iterator[Served]:
             [sys.executable, "-m", *command, f"--port={port}"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            text=True,
             env={**os.environ, **own},
         )
         try:

@@ -49,7 +49,7 @@ def a_result(record: Any, **more: Any) -> dict[str, Any]:
     return record.as_json("slider_move", "A move", record.Report((figure,)), when, quick=False)
 
 
-@pytest.mark.parametrize("name", ["slider_move", "import_time"])
+@pytest.mark.parametrize("name", ["slider_move", "import_time", "serving"])
 def test_a_benchmark_runs_and_keeps_what_the_readme_says(name: str, tmp_path: Path) -> None:
     done = run(name, "--quick", "--out", str(tmp_path))
     assert done.returncode == 0, done.stderr
