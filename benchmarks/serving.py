@@ -28,6 +28,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import psutil
+from tornado.websocket import WebSocketClosedError
 
 from benchmarks import served
 from benchmarks.record import Figure, Report
@@ -269,6 +270,8 @@ async def crowded(found: Served, count: int, seconds: float) -> Crowd:
         busy=busy,
     )
     await asyncio.gather(*(visitor.leave() for visitor in visitors))
+    if not crowd.moves:
+        raise AssertionError("No visitor was answered.")
     return crowd
 
 
@@ -288,7 +291,11 @@ class Hand:
         await asyncio.sleep(self.offset)
         due = time.monotonic()
         while time.monotonic() < self.end and not self.visitor.lost:
-            await self._move()
+            try:
+                await self._move()
+            except (TimeoutError, WebSocketClosedError):
+                self.visitor.lost = True  # counted; the others play on
+                return
             # a visitor who waited longer than a second goes on from there
             due = max(due + 1, time.monotonic())
             await asyncio.sleep(due - time.monotonic())
@@ -308,7 +315,7 @@ class Hand:
 
     def _known(self, percent: int) -> bool:
         table, curve = self.visitor.state["table"], self.visitor.state.get("curve", {})
-        if curve.get("key") != table["key"]:
+        if not table or curve.get("key") != table["key"]:
             return False
         return curve["value"][table["sparsity"].index(percent / 100)] is not None
 
