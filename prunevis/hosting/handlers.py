@@ -88,6 +88,8 @@ class KernelSocket(VoilaKernelWebsocketHandler):
 
     def write_message(self, message: Any, binary: bool = False) -> Any:
         """Pass a kernel's message on, if a page needs it."""
+        if self.ws_connection is None:
+            return None  # the tab has just gone
         if _header(message, self.selected_subprotocol).get("msg_type") not in TO_PAGES:
             return None
         # not Voila's: of a message in the older form it takes offsets for a length, and reads for

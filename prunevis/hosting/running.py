@@ -25,6 +25,8 @@ from prunevis.hosting.settings import Settings
 
 #: What is done once for all kernels; called in the process that they are forked from.
 SHARED = ("prunevis.app.preload:rehearse",)
+#: As `prunevis.session.turns` reads it, which is not loaded here.
+TURNS = "PRUNEVIS_TURNS"
 
 log = logging.getLogger("prunevis")
 
@@ -43,6 +45,8 @@ def serve(settings: Settings, announce: Callable[[str], None] | None = None) -> 
         where = Path(folder)
         os.environ.update(private_folders(where))
         os.environ.update(settings.kernels)
+        if settings.fork:
+            os.environ[TURNS] = folder
         kernel_profile(where)
         if settings.access_log:
             logs.start()

@@ -19,12 +19,16 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
+from prunevis.session.turns import Turns
+
 Steps = Generator[Any, None, Any]
 
 #: Priorities, the smaller the sooner: what a hand waits for, what makes it better, what a tab waits
 #: for, what takes its time, what nobody has asked for, and what holds others up (a library loaded)
 #: and so waits for a pause.
 NOW, REFINE, SOON, LONG, BACKGROUND, SPARE = 0, 1, 2, 3, 4, 5
+#: Those that wait for a place where many pages share the machine.
+IN_TURN = frozenset({REFINE, LONG, BACKGROUND, SPARE})
 
 
 @dataclass
@@ -62,6 +66,7 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._stopped = False
         self._paused: frozenset[int] = frozenset()
+        self._turns = Turns.from_environment()
 
     def request(self, call: Callable[[], None], name: str | None = None) -> None:
         """Have `call` run on the worker soon, in the order of asking.
@@ -179,6 +184,12 @@ class Worker:
         if not ready:
             return None
         job = min(ready, key=lambda j: (j.priority, j.order))
+        if job.priority in IN_TURN and self._thread is not None and not self._turns.take():
+            ready = [other for other in ready if other.priority not in IN_TURN]
+            if not ready:
+                self._lock.wait(self._turns.again())
+                return "turn", lambda: None
+            job = min(ready, key=lambda j: (j.priority, j.order))
         return job.name, job
 
     def _once(self) -> bool:
@@ -195,6 +206,8 @@ class Worker:
                 work()
         except Exception as error:
             self._on_error(name, error)
+        finally:
+            self._turns.give_back()
         self._tell(False)
         return True
 

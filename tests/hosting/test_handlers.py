@@ -55,11 +55,18 @@ def test_only_what_a_page_needs_is_passed_on(monkeypatch, protocol, form, kind):
         WebSocketHandler, "write_message", lambda self, text, binary=False: sent.append(text)
     )
     line = object.__new__(handlers.KernelSocket)
+    line.ws_connection = True
     monkeypatch.setattr(handlers.KernelSocket, "selected_subprotocol", protocol)
     body = form(message(kind))
     # Voila's own reads the older form with buffers without end, and fills the memory
     handlers.KernelSocket.write_message(line, body, True)
     assert sent == ([body] if kind in ("comm_msg", "status") else [])
+
+
+def test_what_comes_after_the_tab_has_gone_is_dropped_without_an_exception():
+    line = object.__new__(handlers.KernelSocket)
+    line.ws_connection = None
+    assert handlers.KernelSocket.write_message(line, message("comm_msg")) is None
 
 
 def test_messages_are_sent_at_once(monkeypatch):
