@@ -170,7 +170,7 @@ def measure(*, quick: bool = False) -> Report:
     figures = (
         Figure(f"{count} visitors: accuracy at a new position", "ms", crowd.moves, BAR_MS),
         Figure(f"{count} visitors: any move taken in", "ms", crowd.taken),
-        Figure(f"{count} visitors: memory of its own, each", "MB", crowd.unique, BAR_MB, "max"),
+        Figure(f"{count} visitors: memory of its own, each", "MB", crowd.unique, BAR_MB),
         Figure(f"{count} visitors: with its share of what is shared", "MB", crowd.shared),
         Figure("plain Voila: memory of a kernel of its own", "MB", large),
         Figure("plain Voila: times as large", "×", (median(large) / median(crowd.unique),)),

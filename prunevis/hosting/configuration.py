@@ -77,7 +77,9 @@ def configuration(settings: Settings) -> Any:
         "websocket_max_message_size": 10 * 1024 * 1024,
         # milliseconds; a browser that is gone without a word is noticed by it
         "ws_ping_interval": 30_000,
-        "ws_ping_timeout": 30_000,
+        # the answer is looked for when the next one is sent: with no more than that in between,
+        # a timer that is late by a millisecond ends the line of a browser that has answered
+        "ws_ping_timeout": 90_000,
     }
     if settings.origins:
         c.Voila.tornado_settings["allow_origin_pat"] = "|".join(

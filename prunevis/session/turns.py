@@ -74,4 +74,4 @@ class Turns:
 
     def again(self) -> float:
         """Return the seconds after which to ask again."""
-        return random.uniform(*AGAIN)  # noqa: S311 - no secret
+        return random.uniform(*AGAIN)

@@ -27,6 +27,9 @@ def test_configuration():
     assert headers["Content-Security-Policy"] == "frame-ancestors 'self'"
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
+    # a line is not given up while its answer may still be under way
+    pings = c.Voila.tornado_settings
+    assert pings["ws_ping_timeout"] >= 2 * pings["ws_ping_interval"]
     assert c.VoilaConfiguration.preheat_kernel is True
     assert c.VoilaConfiguration.default_pool_size == 2
 
