@@ -12,6 +12,8 @@ from prunevis.hosting.settings import Settings
 HERE = Path(__file__).parent / "voila"
 NOTEBOOK = HERE / "app.ipynb"
 TEMPLATE = "prunevis"
+#: JupyterLab's extensions that the page needs; what is installed beside them does not disturb it.
+EXTENSIONS = ("@jupyter-widgets/jupyterlab-manager", "anywidget")
 
 
 def private_folders(where: Path) -> dict[str, str]:
@@ -90,6 +92,8 @@ def configuration(settings: Settings) -> Any:
     c.VoilaConfiguration.show_tracebacks = False
     c.VoilaConfiguration.allow_template_override = "NO"
     c.VoilaConfiguration.allow_theme_override = "NO"
+    c.VoilaConfiguration.extension_allowlist = list(EXTENSIONS)
+    c.Voila.kernel_websocket_connection_class = "prunevis.hosting.connection.GuardedConnection"
     c.VoilaConfiguration.preheat_kernel = settings.warm > 0
     c.VoilaConfiguration.default_pool_size = settings.warm
     c.VoilaExecutor.timeout = 120

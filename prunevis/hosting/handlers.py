@@ -7,23 +7,29 @@
   buffers in the older form of the protocol had Voila read without end; here it is read as it is.
 * `Goodbye` takes the beacon of a closing tab, which carries no XSRF token and was refused
   (voila#1458), so that the kernel stayed; origins are still checked.
+* `OwnKernel`, `Templates`: no kernel can be ended or restarted by REST, no odd path ends in an error;
+  of all other handlers of Voila, only those that give out the front end's files are kept.
 * `Health` says in JSON how the server is.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.base.handlers import FileFindHandler, JupyterHandler
+from jupyter_server.services.kernels.handlers import KernelHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
 from tornado.websocket import WebSocketHandler
 from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
+from voila.static_file_handler import MultiStaticFileHandler, TemplateStaticFileHandler
 from voila.tornado.handler import TornadoVoilaHandler
 from voila.tornado.kernel_websocket_handler import VoilaKernelWebsocketHandler
 
+from prunevis.hosting.connection import MOST_TABS
 from prunevis.hosting.pool import ARRIVING, Visit
 from prunevis.hosting.settings import Settings
 from prunevis.hosting.waiting import RETRY_AFTER, waiting_page
@@ -41,6 +47,9 @@ TO_PAGES = frozenset(
         "shutdown_reply",
     }
 )
+#: How a browser names its session, and the files of a template.
+SESSION = re.compile(r"[\w\-]{1,64}", re.ASCII)
+TEMPLATE_FILE = re.compile(r"\w+/static/\w[\w.\-/]*", re.ASCII)
 
 
 class Page(TornadoVoilaHandler):
@@ -74,6 +83,17 @@ class Page(TornadoVoilaHandler):
 
 class KernelSocket(VoilaKernelWebsocketHandler):
     """The line between a page and its kernel."""
+
+    async def get(self, kernel_id: str) -> Any:
+        """Connect to a visitor's kernel, and to no other."""
+        manager: Any = self.kernel_manager
+        known(manager, kernel_id)
+        if manager._kernel_connections.get(kernel_id, 0) >= MOST_TABS:
+            raise web.HTTPError(429)
+        # it becomes an address of ZeroMQ's
+        if not SESSION.fullmatch(self.get_argument("session_id", "")):
+            raise web.HTTPError(400)
+        return await super().get(kernel_id=kernel_id)
 
     async def open(self, *args: Any, **kwargs: Any) -> Any:
         """Connect, with no message held back."""
@@ -124,6 +144,40 @@ class Goodbye(VoilaShutdownKernelHandler):
         if not self.check_origin():
             raise web.HTTPError(403)
 
+    async def post(self, kernel_id: str) -> None:
+        """End the kernel."""
+        known(self.kernel_manager, kernel_id)
+        await super().post(kernel_id)
+
+
+class OwnKernel(KernelHandler):
+    """Where a page asks whether its kernel is there; nothing can be done to it here."""
+
+    async def get(self, kernel_id: str) -> None:
+        """Say how it is."""
+        known(self.kernel_manager, kernel_id)
+        await super().get(kernel_id)
+
+    async def delete(self, kernel_id: str) -> None:
+        """Refuse: a page says good-bye by its beacon."""
+        raise web.HTTPError(405)
+
+
+class Templates(TemplateStaticFileHandler):
+    """The files of templates; what is no such path is not found."""
+
+    def parse_url_path(self, path: str) -> str:
+        """Return the path, if it is one of a template's files."""
+        if not TEMPLATE_FILE.fullmatch(path):
+            raise web.HTTPError(404)
+        return super().parse_url_path(path)
+
+
+def known(manager: Any, kernel_id: str) -> None:
+    """Raise unless a kernel is a visitor's; those in the pool are nobody's yet."""
+    if kernel_id not in manager.visits:
+        raise web.HTTPError(404)
+
 
 class Health(JupyterHandler):
     """How the server is, for a monitor and for those who wait."""
@@ -149,12 +203,23 @@ OURS = {
     TornadoVoilaHandler: Page,
     VoilaKernelWebsocketHandler: KernelSocket,
     VoilaShutdownKernelHandler: Goodbye,
+    KernelHandler: OwnKernel,
+    TemplateStaticFileHandler: Templates,
 }
+#: Voila's handlers that are served as they are: the files of the page's front end. All others, with
+#: whatever a later version or an extension adds, are not.
+THEIRS = (MultiStaticFileHandler, FileFindHandler)
 
 
 def with_ours(rules: Sequence[Any], server_url: str) -> tuple[list[Any], list[str]]:
-    """Return Voila's rules with our handlers, and which of Voila's were not found."""
-    found = [(rule[0], OURS.get(rule[1], rule[1]), *rule[2:]) for rule in rules]
+    """Return the rules that a page needs, with our handlers, and which of Voila's were missing."""
+    found = [
+        (rule[0], OURS.get(rule[1], rule[1]), *rule[2:])
+        for rule in rules
+        if rule[1] in OURS or rule[1] in THEIRS
+    ]
     there = {rule[1] for rule in rules}
-    missing = [f"{theirs.__name__} is not used" for theirs in OURS if theirs not in there]
+    missing = [
+        f"{theirs.__name__} is not used" for theirs in (*OURS, *THEIRS) if theirs not in there
+    ]
     return [(url_path_join(server_url, "/health"), Health), *found], missing

@@ -28,6 +28,8 @@ class Visit:
     alone: float | None = None
     heard: float = field(default_factory=lambda: time.monotonic())
     kernel_id: str | None = None
+    #: What it may still say; see `prunevis.hosting.connection`.
+    budget: Any = None
 
 
 #: The visit whose request is being answered.
