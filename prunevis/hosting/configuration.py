@@ -13,7 +13,11 @@ HERE = Path(__file__).parent / "voila"
 NOTEBOOK = HERE / "app.ipynb"
 TEMPLATE = "prunevis"
 #: JupyterLab's extensions that the page needs; what is installed beside them does not disturb it.
-EXTENSIONS = ("@jupyter-widgets/jupyterlab-manager", "anywidget")
+EXTENSIONS = (
+    "@voila-dashboards/widgets-manager8",
+    "@jupyter-widgets/jupyterlab-manager",
+    "anywidget",
+)
 
 
 def private_folders(where: Path) -> dict[str, str]:

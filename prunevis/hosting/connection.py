@@ -56,8 +56,8 @@ class GuardedConnection(ZMQChannelsWebsocketConnection):
         """Return the visitor's budget; another line to the same kernel does not bring another."""
         manager: Any = self.multi_kernel_manager
         visit = manager.visits.get(self.kernel_id)
-        holder = self if visit is None else visit
-        found = getattr(holder, "budget", None)
-        if found is None:
-            found = holder.budget = Budget()
-        return found
+        if visit is None:  # its kernel has just ended
+            return Budget()
+        if visit.budget is None:
+            visit.budget = Budget()
+        return visit.budget

@@ -7,7 +7,7 @@ kernel never reads bytes that were read differently here. What may pass:
 * ``comm_open`` of the widgets' control channel, by which a browser asks once for all widgets; never
   of a widget, which would create any class of widget that is installed, with any state;
 * ``comm_msg`` that asks for a state, sets what the page's widget lets a browser set, or carries a
-  message of the page, with at most one file;
+  message of the page;
 * ``comm_close``.
 
 So code is never run: ``execute_request`` and its like, in whatever spelling, are dropped, as is
@@ -16,6 +16,7 @@ whatever is for the control or stdin channel. How much may be said, see `Budget`
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import time
@@ -28,10 +29,6 @@ CONTROL = "jupyter.widget.control"
 SETTABLE = frozenset({"position", "_view_count"})
 #: Longest content of a message, in bytes of JSON.
 MOST_CONTENT = 256 * 1024
-#: Longest file that comes with a message, in bytes.
-MOST_FILE = 8 * 2**20
-#: The only action of the page that comes with a file.
-WITH_FILE = "upload"
 #: The newer form of messages; in the older, JSON with perhaps buffers behind it.
 PROTOCOL = "v1.kernel.websocket.jupyter.org"
 
@@ -86,8 +83,7 @@ def checked(raw: str | bytes, protocol: str | None) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``header``, ``parent_header``, ``metadata``, ``content`` and ``buffers``, for the shell
-        channel.
+        ``header``, ``parent_header``, ``metadata`` and ``content``, for the shell channel.
 
     Raises
     ------
@@ -102,13 +98,15 @@ def checked(raw: str | bytes, protocol: str | None) -> dict[str, Any]:
         raise Refused("malformed") from error
     if channel != "shell":
         raise Refused("for another channel")
-    if size > MOST_CONTENT or sum(map(len, buffers)) > MOST_FILE or len(buffers) > 1:
+    if size > MOST_CONTENT:
         raise Refused("too long")
-    kind = header.get("msg_type")
-    check = CONTENTS.get(kind) if isinstance(kind, str) else None
+    if any(buffers):
+        raise Refused("with a file that nobody asked for")
+    kind = str(header.get("msg_type"))
+    check = CONTENTS.get(kind)
     if check is None:
         raise Refused("of a kind that no page sends")
-    fresh = check(content, buffers)
+    fresh = check(content)
     return {
         "header": {
             "msg_id": _name(header.get("msg_id")),
@@ -121,11 +119,10 @@ def checked(raw: str | bytes, protocol: str | None) -> dict[str, Any]:
         "parent_header": {},
         "metadata": _metadata(kind, metadata),
         "content": fresh,
-        "buffers": buffers,
     }
 
 
-# -- taking apart -----------------------------------------------------------------------------------
+# -- taking apart ----------------------------------------------------------------------------------
 
 
 def _parts(raw: str | bytes, protocol: str | None) -> tuple[Any, dict, dict, dict, list[bytes]]:
@@ -137,7 +134,8 @@ def _parts(raw: str | bytes, protocol: str | None) -> tuple[Any, dict, dict, dic
         found = [json.loads(part) for part in (header, metadata, content)]
         channel = channel.decode()
     else:
-        text, *buffers = _cut(raw, 4, "big", 1) if isinstance(raw, bytes) else [raw]
+        older = [raw.encode()] if isinstance(raw, str) else _cut(raw, 4, "big", 1)
+        text, *buffers = older
         message = json.loads(text)
         channel = message.get("channel")
         found = [message[part] for part in ("header", "metadata", "content")]
@@ -155,12 +153,12 @@ def _cut(raw: bytes, wide: int, order: Any, ends: int) -> list[bytes]:
     if ends:
         places.append(len(raw))
     whole = [wide * (count + 1), *places, len(raw)]
-    if whole[0] != places[0] or any(a > b for a, b in zip(whole, whole[1:], strict=False)):
+    if whole[0] != places[0] or any(a > b for a, b in itertools.pairwise(whole)):
         raise ValueError("offsets")
-    return [raw[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [raw[a:b] for a, b in itertools.pairwise(places)]
 
 
-# -- what may pass ----------------------------------------------------------------------------------
+# -- what may pass ---------------------------------------------------------------------------------
 
 
 def _name(value: Any) -> str:
@@ -176,29 +174,25 @@ def _metadata(kind: str, metadata: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _kernel_info(content: dict[str, Any], buffers: list[bytes]) -> dict[str, Any]:
-    _no_file(buffers)
+def _kernel_info(content: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _comm_info(content: dict[str, Any], buffers: list[bytes]) -> dict[str, Any]:
-    _no_file(buffers)
+def _comm_info(content: dict[str, Any]) -> dict[str, Any]:
     return {"target_name": "jupyter.widget"}
 
 
-def _open(content: dict[str, Any], buffers: list[bytes]) -> dict[str, Any]:
-    _no_file(buffers)
+def _open(content: dict[str, Any]) -> dict[str, Any]:
     if content.get("target_name") != CONTROL:
         raise Refused("that opens what no page opens")
     return {"comm_id": _name(content.get("comm_id")), "target_name": CONTROL, "data": {}}
 
 
-def _close(content: dict[str, Any], buffers: list[bytes]) -> dict[str, Any]:
-    _no_file(buffers)
+def _close(content: dict[str, Any]) -> dict[str, Any]:
     return {"comm_id": _name(content.get("comm_id")), "data": {}}
 
 
-def _said(content: dict[str, Any], buffers: list[bytes]) -> dict[str, Any]:
+def _said(content: dict[str, Any]) -> dict[str, Any]:
     data = content.get("data")
     if not isinstance(data, dict):
         raise Refused("without data")
@@ -212,18 +206,11 @@ def _said(content: dict[str, Any], buffers: list[bytes]) -> dict[str, Any]:
         fresh = {"method": method, "content": data["content"]}
     else:
         raise Refused("with another method than a page's")
-    if method != "custom" or data["content"].get("action") != WITH_FILE:
-        _no_file(buffers)
     return {"comm_id": _name(content.get("comm_id")), "data": fresh}
 
 
-def _no_file(buffers: list[bytes]) -> None:
-    if buffers:
-        raise Refused("with a file that nobody asked for")
-
-
 #: Kind of message -> what makes its content anew.
-CONTENTS: dict[str, Callable[[dict[str, Any], list[bytes]], dict[str, Any]]] = {
+CONTENTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "kernel_info_request": _kernel_info,
     "comm_info_request": _comm_info,
     "comm_open": _open,

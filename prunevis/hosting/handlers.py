@@ -7,8 +7,8 @@
   buffers in the older form of the protocol had Voila read without end; here it is read as it is.
 * `Goodbye` takes the beacon of a closing tab, which carries no XSRF token and was refused
   (voila#1458), so that the kernel stayed; origins are still checked.
-* `OwnKernel`, `Templates`: no kernel can be ended or restarted by REST, no odd path ends in an error;
-  of all other handlers of Voila, only those that give out the front end's files are kept.
+* `OwnKernel`, `Templates`: nothing is done to a kernel by REST, and no odd path ends in an error; of
+  Voila's other handlers only those that give out the front end's files are kept.
 * `Health` says in JSON how the server is.
 """
 
@@ -147,7 +147,8 @@ class Goodbye(VoilaShutdownKernelHandler):
     async def post(self, kernel_id: str) -> None:
         """End the kernel."""
         known(self.kernel_manager, kernel_id)
-        await super().post(kernel_id)
+        theirs: Any = super().post(kernel_id)
+        await theirs
 
 
 class OwnKernel(KernelHandler):
@@ -156,7 +157,8 @@ class OwnKernel(KernelHandler):
     async def get(self, kernel_id: str) -> None:
         """Say how it is."""
         known(self.kernel_manager, kernel_id)
-        await super().get(kernel_id)
+        theirs: Any = super().get(kernel_id)
+        await theirs
 
     async def delete(self, kernel_id: str) -> None:
         """Refuse: a page says good-bye by its beacon."""
