@@ -7,8 +7,8 @@
   buffers in the older form of the protocol had Voila read without end; here it is read as it is.
 * `Goodbye` takes the beacon of a closing tab, which carries no XSRF token and was refused
   (voila#1458), so that the kernel stayed; origins are still checked.
-* `OwnKernel`, `Templates`: nothing is done to a kernel by REST, and no odd path ends in an error; of
-  Voila's other handlers only those that give out the front end's files are kept.
+* `OwnKernel`, `Templates`: nothing is done to a kernel by REST, and no odd path ends in an error;
+  of Voila's other handlers only those that give out the front end's files are kept.
 * `Health` says in JSON how the server is.
 """
 

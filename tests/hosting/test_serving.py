@@ -192,9 +192,9 @@ def test_no_traceback_goes_over_the_wire(served: Served) -> None:
     async def visit() -> None:
         visitor = Visitor(served.address)
         await visitor.come()
-        number = visitor.send("comm_open", {"comm_id": "x", "target_name": "jupyter.widget"})
-        await visitor.handled(number)
-        number = visitor.send("comm_msg", {"comm_id": visitor.model_id, "data": {"method": 1}})
+        # the control channel knows no such method, and raises
+        opened = {"comm_id": "x", "target_name": "jupyter.widget.control", "data": {}}
+        number = visitor.send("comm_open", opened)
         await visitor.handled(number)
         number = visitor.update({"position": {"not": "a number"}})
         await visitor.handled(number)
