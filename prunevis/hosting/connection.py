@@ -28,10 +28,12 @@ POLICY = 1008
 class GuardedConnection(ZMQChannelsWebsocketConnection):
     """Passes on what a page needs."""
 
+    _cut = _complained = False
+
     def handle_incoming_message(self, incoming_msg: Any) -> None:
         """Pass a browser's message on to the kernel, if it may pass."""
-        if not self.channels:
-            return  # closed
+        if not self.channels or self._cut:
+            return  # closed, or being closed
         try:
             message = checked(incoming_msg, self.subprotocol)
         except Refused as error:
@@ -42,11 +44,12 @@ class GuardedConnection(ZMQChannelsWebsocketConnection):
         if message is not None and message["header"]["msg_type"] == "comm_open":
             costs = OPEN_COSTS
         if not self._budget().spend(costs, len(incoming_msg)):
+            self._cut = True
             log.warning("a visitor's line is cut: too much came over it")
             self.websocket_handler.close(POLICY, "too many messages")
             return
         if message is None:
-            if not getattr(self, "_complained", False):
+            if not self._complained:
                 self._complained = True  # once a line: a log can be flooded too
                 log.warning("a visitor's message was dropped: %s", why)
             return

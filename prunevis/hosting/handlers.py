@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from http.client import responses
 from typing import Any
 
 from jupyter_server.base.handlers import FileFindHandler, JupyterHandler
@@ -175,6 +176,15 @@ class Templates(TemplateStaticFileHandler):
         return super().parse_url_path(path)
 
 
+class Extensions(FileFindHandler):
+    """The files of the front end's extensions."""
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Say in a few words what is wrong: Jupyter's own page of errors fails under Voila."""
+        self.set_header("Content-Type", "text/plain")
+        self.finish(f"{status_code}: {responses.get(status_code, 'error')}\n")
+
+
 def known(manager: Any, kernel_id: str) -> None:
     """Raise unless a kernel is a visitor's; those in the pool are nobody's yet."""
     if kernel_id not in manager.visits:
@@ -207,10 +217,11 @@ OURS = {
     VoilaShutdownKernelHandler: Goodbye,
     KernelHandler: OwnKernel,
     TemplateStaticFileHandler: Templates,
+    FileFindHandler: Extensions,
 }
 #: Voila's handlers that are served as they are: the files of the page's front end. All others, with
 #: whatever a later version or an extension adds, are not.
-THEIRS = (MultiStaticFileHandler, FileFindHandler)
+THEIRS = (MultiStaticFileHandler,)
 
 
 def with_ours(rules: Sequence[Any], server_url: str) -> tuple[list[Any], list[str]]:

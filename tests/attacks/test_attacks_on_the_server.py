@@ -34,10 +34,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             while "Serving" not in log.read_text("utf-8") and time.monotonic() < deadline:
                 time.sleep(0.1)
             yield f"http://127.0.0.1:{port}/"
-            # nothing that was tried has ended in an error, and nothing of it was written down
+            # nothing that was tried has ended in an error
             written = log.read_text("utf-8")
             assert "Traceback" not in written, written
-            assert "evil" not in written
         finally:
             process.terminate()
             try:
