@@ -53,7 +53,16 @@ SESSION = re.compile(r"[\w\-]{1,64}", re.ASCII)
 TEMPLATE_FILE = re.compile(r"\w+/static/\w[\w.\-/]*", re.ASCII)
 
 
-class Page(TornadoVoilaHandler):
+class Plain(web.RequestHandler):
+    """Errors in plain text."""
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Say in a few words what is wrong: Jupyter's own page of errors fails under Voila."""
+        self.set_header("Content-Type", "text/plain")
+        self.finish(f"{status_code}: {responses.get(status_code, 'error')}\n")
+
+
+class Page(Plain, TornadoVoilaHandler):
     """The page, or where to wait for it."""
 
     async def get(self, path: str | None = None) -> None:
@@ -82,7 +91,7 @@ class Page(TornadoVoilaHandler):
             manager.arriving.discard(visit)
 
 
-class KernelSocket(VoilaKernelWebsocketHandler):
+class KernelSocket(Plain, VoilaKernelWebsocketHandler):
     """The line between a page and its kernel."""
 
     async def get(self, kernel_id: str) -> Any:
@@ -176,13 +185,8 @@ class Templates(TemplateStaticFileHandler):
         return super().parse_url_path(path)
 
 
-class Extensions(FileFindHandler):
+class Extensions(Plain, FileFindHandler):
     """The files of the front end's extensions."""
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Say in a few words what is wrong: Jupyter's own page of errors fails under Voila."""
-        self.set_header("Content-Type", "text/plain")
-        self.finish(f"{status_code}: {responses.get(status_code, 'error')}\n")
 
 
 def known(manager: Any, kernel_id: str) -> None:
