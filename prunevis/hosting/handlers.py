@@ -24,7 +24,7 @@ from jupyter_server.base.handlers import FileFindHandler, JupyterHandler
 from jupyter_server.services.kernels.handlers import KernelHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
-from tornado.websocket import WebSocketHandler
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from voila.shutdown_kernel_handler import VoilaShutdownKernelHandler
 from voila.static_file_handler import MultiStaticFileHandler, TemplateStaticFileHandler
 from voila.tornado.handler import TornadoVoilaHandler
@@ -124,7 +124,10 @@ class KernelSocket(Plain, VoilaKernelWebsocketHandler):
             return None
         # not Voila's: of a message in the older form it takes offsets for a length, and reads for
         # ever, which a visitor could bring about
-        return WebSocketHandler.write_message(self, message, binary)
+        try:
+            return WebSocketHandler.write_message(self, message, binary)
+        except WebSocketClosedError:  # the kernel had more to say than its line lasted
+            return None
 
 
 def _header(message: Any, protocol: str | None) -> dict[str, Any]:
