@@ -103,7 +103,8 @@ class KernelSocket(Plain, VoilaKernelWebsocketHandler):
         # it becomes an address of ZeroMQ's
         if not SESSION.fullmatch(self.get_argument("session_id", "")):
             raise web.HTTPError(400)
-        return await super().get(kernel_id=kernel_id)
+        theirs: Any = super().get(kernel_id=kernel_id)
+        return await theirs
 
     async def open(self, *args: Any, **kwargs: Any) -> Any:
         """Connect, with no message held back."""

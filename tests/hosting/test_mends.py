@@ -69,12 +69,14 @@ def test_another_version_is_said(monkeypatch):
 
 def test_handlers_take_the_place_of_voila_s():
     theirs = list(handlers.OURS)
+    kept = [(f"/{cls.__name__}", cls) for cls in handlers.THEIRS]
     rules = [(f"/{number}", cls, {"x": 1}) for number, cls in enumerate(theirs)]
-    found, missing = handlers.with_ours([*rules, ("/other", dict)], "/base/")
+    found, missing = handlers.with_ours([*rules, *kept, ("/other", dict)], "/base/")
     assert missing == []
     assert found[0] == ("/base/health", handlers.Health)
-    assert found[1:4] == [(f"/{k}", handlers.OURS[cls], {"x": 1}) for k, cls in enumerate(theirs)]
-    assert found[4] == ("/other", dict)
+    ours, rest = found[1 : 1 + len(theirs)], found[1 + len(theirs) :]
+    assert ours == [(f"/{k}", handlers.OURS[cls], {"x": 1}) for k, cls in enumerate(theirs)]
+    assert rest == kept  # what nobody asked for is not served
     _, missing = handlers.with_ours([("/other", dict)], "/")
-    assert len(missing) == 3
+    assert len(missing) == len(theirs) + len(kept)
     assert "TornadoVoilaHandler is not used" in missing
