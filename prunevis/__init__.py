@@ -89,7 +89,7 @@ _HOME = {
     "export": ("Program", "load", "save", "save_onnx", "save_program", "save_state"),
     "app": ("Explorer", "explore", "report"),
 }
-_MODULES = ("plots", "testing")
+_MODULES = ("course", "plots", "testing")
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
@@ -141,6 +141,7 @@ __all__ = [
     "collect_statistics",
     "compare_latency",
     "cost",
+    "course",
     "estimate",
     "estimate_accuracy",
     "evaluate",
@@ -186,7 +187,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from prunevis import plots, testing
+    from prunevis import course, plots, testing
     from prunevis.app import Explorer, explore, report
     from prunevis.criteria import CRITERIA, Criterion
     from prunevis.data import Data, Examples

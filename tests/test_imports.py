@@ -38,6 +38,10 @@ MAY_USE: dict[str, set[str]] = {
         *("testing", "zoo", "sweeps", "reproduce", "session", "plots", "widgets", "hosting"),
         "export",
     },
+    "course": {
+        *FLOW,
+        *("testing", "zoo", "sweeps", "reproduce", "session", "plots", "widgets", "export"),
+    },
 }
 #: Room -> third parties it may import, at the top of a file or inside a function.
 THIRD_PARTIES: dict[str, set[str]] = {
@@ -58,6 +62,7 @@ THIRD_PARTIES: dict[str, set[str]] = {
         *("traitlets", "ipykernel", "psutil"),
         *("voila", "jupyter_client", "jupyter_core", "jupyter_server", "tornado", "zmq"),
     },
+    "course": {*CORE, "ipywidgets"},
     "app": {
         *CORE,
         *("ipywidgets", "anywidget", "traitlets", "matplotlib", "IPython", "ipykernel"),
