@@ -29,9 +29,10 @@ def as_number(answer: Any) -> float:
         answer = answer.item()
     if isinstance(answer, bool) or not isinstance(answer, (int, float)):
         # numpy's scalars are numbers too, and say so by item()
-        if not (hasattr(answer, "item") and getattr(answer, "size", 0) == 1):
+        item = getattr(answer, "item", None)
+        if item is None or getattr(answer, "size", 0) != 1:
             raise Misfit(f"The answer is one number. This is {described(answer)}.")
-        answer = answer.item()
+        answer = item()
     if not math.isfinite(answer):
         raise Misfit(f"The answer is a finite number. This is {answer}.")
     return float(answer)

@@ -10,7 +10,7 @@ from prunevis.course.judging import seal
 NAME = "00-zeros"
 RIGHT = "7971882237f2"
 MISTAKES = {
-    "dbabe11d9cfb": "The tensors keep their shapes: a zero takes four bytes, as any other number does.",
+    "dbabe11d9cfb": "The tensors keep their shapes: a zero takes four bytes, as any number does.",
     "f056f1c25528": "A dense multiplication multiplies by zero too, in the same time.",
     "8a04f5dc728a": "Neither happens by itself: somebody has to skip or pack the zeros.",
 }
