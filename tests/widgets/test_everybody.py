@@ -96,9 +96,10 @@ def test_nothing_sticks_out_at_320_pixels_or_twice_the_size(open_page: Open, wid
 def test_what_is_chosen_and_what_goes_is_seen_in_the_systems_colours(open_page: Open) -> None:
     page = open_page("units")
     page.emulate_media(forced_colors="active")
+    page.wait_for_function("matchMedia('(forced-colors: active)').matches")
     page.get_by_test_id("tab-neurons").click()
     ground = page.evaluate("getComputedStyle(document.querySelector('.pv-card')).backgroundColor")
-    colour = "s => getComputedStyle(document.querySelector(s)).backgroundColor"
+    differs = "([s, g]) => getComputedStyle(document.querySelector(s)).backgroundColor !== g"
     for filled in (
         ".pv-bar i",
         ".pv-rail i",
@@ -107,7 +108,7 @@ def test_what_is_chosen_and_what_goes_is_seen_in_the_systems_colours(open_page: 
         ".pv-cell",
         ".pv-key .pv-key-line",
     ):
-        assert page.evaluate(colour, filled) != ground, filled
+        page.wait_for_function(differs, arg=[filled, ground])
     widths = page.evaluate(
         "() => [...document.querySelectorAll('[role=tab]')].map((t) => [t.ariaSelected,"
         " getComputedStyle(t).borderBottomWidth])"

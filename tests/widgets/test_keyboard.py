@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from accessibility import open_tabs
+from playwright.sync_api import expect
 
 pytestmark = [pytest.mark.browser, pytest.mark.access]
 
@@ -151,9 +152,9 @@ def test_arrow_keys_move_inside_of_tabs_cells_and_the_drawing(open_page: Open) -
     page.keyboard.press("ArrowRight")
     assert page.evaluate(focused) == open_tabs(page)[0] == "tab-network"
     # one tab alone is a stop
-    assert page.locator("[role=tab][tabindex='0']").count() == 1
+    expect(page.locator("[role=tab][tabindex='0']")).to_have_count(1)
     page.wait_for_selector("[data-testid=node]")
-    assert page.locator("[data-testid=stage] [tabindex='0']").count() == 1
+    expect(page.locator("[data-testid=stage] [tabindex='0']")).to_have_count(1)
     page.locator("[data-testid=stage] [tabindex='0']").focus()
     page.keyboard.press("Home")
     first = page.evaluate("document.activeElement.dataset.name")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from fixtures import scene, table
+from playwright.sync_api import expect
 from tiny_networks import TinyResidual
 from torch import nn
 
@@ -101,7 +102,7 @@ def test_a_chain_with_sizes_and_shares(open_page: Open) -> None:
     # one row of boxes, and nothing to scroll
     tops = {node(page, name).bounding_box()["y"] for name in names(page)}
     assert len(tops) == 1
-    assert page.locator("[data-edge]").count() == 5
+    expect(page.locator("[data-edge]")).to_have_count(5)
 
 
 def test_bars_follow_the_slider_in_the_same_frame(open_page: Open) -> None:
@@ -130,9 +131,9 @@ def test_picking_a_layer_picks_it_for_all_views(open_page: Open) -> None:
     page.evaluate("next => window.model.publish(next)", {"controls": controls})
     page.wait_for_selector("[data-name='fc1'][data-current]")
     assert node(page, "fc1").get_attribute("aria-pressed") == "true"
-    assert part(page, "network-caption").get_by_role("heading").inner_text() == "fc1"
+    expect(part(page, "network-caption").get_by_role("heading")).to_have_text("fc1")
     part(page, "to-weights").click()
-    assert part(page, "panel-weights").is_visible()
+    expect(part(page, "panel-weights")).to_be_visible()
 
 
 def test_a_layer_picked_elsewhere_comes_into_sight(open_page: Open, resnet18: Any) -> None:
@@ -156,7 +157,7 @@ def test_arrow_keys_go_from_box_to_box(open_page: Open, width: int) -> None:
     page = opened(open_page, width=width)
     ahead, back = ("ArrowRight", "ArrowLeft") if width > 600 else ("ArrowDown", "ArrowUp")
     focused = "document.activeElement.dataset.name"
-    assert page.locator("[data-testid=node][tabindex='0']").count() == 1
+    expect(page.locator("[data-testid=node][tabindex='0']")).to_have_count(1)
     page.locator("[data-testid=node][tabindex='0']").focus()
     assert page.evaluate(focused) == "conv2"
     for key, name in (
@@ -246,8 +247,8 @@ def test_folding_is_pythons_folding(open_page: Open, resnet18: Any) -> None:
     assert len(names(page)) == 21
     part(page, "fold-again").click()
     same(set(drawing.shut))
-    assert part(page, "fold-again").is_hidden()
-    assert page.locator("[data-testid=stage] [tabindex='0']").count() == 1
+    expect(part(page, "fold-again")).to_be_hidden()
+    expect(page.locator("[data-testid=stage] [tabindex='0']")).to_have_count(1)
     # nobody but the browser is concerned
     assert "fold" not in {message["action"] for message in page.evaluate("window.model.sent")}
 
@@ -323,7 +324,7 @@ def test_it_waits_it_is_empty_and_it_fails_in_words(open_page: Open) -> None:
     page.evaluate("next => window.model.publish(next)", {"network": usual})
     page.wait_for_selector("[data-testid=node]")
     assert names(page) == ["conv1", "conv2", "fc1", "fc2"]
-    assert panel.get_by_text("could not be drawn").is_hidden()
+    expect(panel.get_by_text("could not be drawn")).to_be_hidden()
 
 
 def test_text_stays_text(open_page: Open) -> None:
@@ -332,7 +333,7 @@ def test_text_stays_text(open_page: Open) -> None:
     assert "<img src=x" in part(page, "network-caption").inner_text()
     assert "<b>bold</b>" in part(page, "network-caption").inner_text()
     assert page.evaluate("window.hacked") is None
-    assert page.locator(".pv-views img[src=x]").count() == 0
+    expect(page.locator(".pv-views img[src=x]")).to_have_count(0)
 
 
 def test_single_weights_are_told_apart_from_units(open_page: Open) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fixtures import scene
+from playwright.sync_api import expect
 from schedules import schedule, sight
 
 pytestmark = pytest.mark.browser
@@ -56,14 +57,14 @@ def running(**more: Any) -> dict[str, Any]:
 def test_a_schedule_is_chosen_and_its_form_follows(opened: Callable[..., Any]) -> None:
     page = opened("one-shot")
     assert part(page, "schedule").input_value() == "one-shot"
-    assert page.locator("[data-testid=schedule] option:disabled").inner_text() == "Slimming"
+    expect(page.locator("[data-testid=schedule] option:disabled")).to_have_text("Slimming")
     part(page, "schedule").select_option("iterative")
     assert sent(page)[-1] == {"action": "draft", "schedule": "iterative"}
     publish(page, schedule=schedule("iterative"))
     part(page, "knob-rounds").wait_for()
     link = part(page, "schedule-about").locator("a")
     assert link.get_attribute("href") == "https://example.org/paper"
-    assert part(page, "schedule-final").inner_text() == "80.0 % after 2 prunings"
+    expect(part(page, "schedule-final")).to_have_text("80.0 % after 2 prunings")
 
 
 def test_a_knob_is_drafted_as_it_is_typed(opened: Callable[..., Any]) -> None:
@@ -77,7 +78,7 @@ def test_a_knob_is_drafted_as_it_is_typed(opened: Callable[..., Any]) -> None:
     wrong = {**schedule("iterative"), "refusal": "This cannot be."}
     publish(page, schedule=wrong)
     part(page, "schedule-refusal").wait_for()
-    assert part(page, "schedule-refusal").inner_text() == "This cannot be."
+    expect(part(page, "schedule-refusal")).to_have_text("This cannot be.")
     assert part(page, "knob-rounds").input_value() == "5"  # Python's value has not changed
 
 
@@ -119,10 +120,10 @@ def test_while_it_runs(opened: Callable[..., Any]) -> None:
     saw = page.locator("[data-testid=saw] canvas")
     page.wait_for_selector("[data-testid=saw] canvas[data-events='2']")
     assert saw.get_attribute("data-points") == "5"
-    assert part(page, "live-sparsity").inner_text() == "80.0 %"
-    assert part(page, "live-step").inner_text() == "310 of 600"
-    assert part(page, "live-time").inner_text() == "12 s"
-    assert part(page, "schedule-phase").inner_text() == "Round 2"
+    expect(part(page, "live-sparsity")).to_have_text("80.0 %")
+    expect(part(page, "live-step")).to_have_text("310 of 600")
+    expect(part(page, "live-time")).to_have_text("12 s")
+    expect(part(page, "schedule-phase")).to_have_text("Round 2")
     marker = page.locator(".pv-plan-marker")
     line = page.locator(".pv-plan-line").get_attribute("d")
     ends = [float(text.split("L")[-1].split()[0]) for text in (line,)]
@@ -146,9 +147,9 @@ def test_the_outcome_is_compared(opened: Callable[..., Any]) -> None:
     done = running(state="done", can_keep=True, after=0.85, costs={"weights": [1000, 100]})
     publish(page, fine_tune=done)
     part(page, "keep").wait_for()
-    assert part(page, "fine-tune-change").inner_text() == "−2.1 points"
-    assert part(page, "weights-change").inner_text() == "10× fewer"
-    assert part(page, "fine-tune-pause").is_hidden()
+    expect(part(page, "fine-tune-change")).to_have_text("−2.1 points")
+    expect(part(page, "weights-change")).to_have_text("10× fewer")
+    expect(part(page, "fine-tune-pause")).to_be_hidden()
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -37,7 +37,7 @@ def shortened(values: dict[str, Any], count: int) -> dict[str, Any]:
 def test_the_unit_is_chosen_beside_the_slider(open_page: Any) -> None:
     page = open_page(controls=controls() | CHOICES, table=table("weight") | {"of": "sparsity"})
     heading = page.locator(".pv-sparsity-line .pv-h")
-    assert heading.inner_text() == "Sparsity"
+    expect(heading).to_have_text("Sparsity")
     page.get_by_test_id("of").select_option("macs")
     assert last(page) == {"action": "of", "name": "macs"}
     flops = table("weight") | {"of": "macs", "words": "of the FLOPs removed"}
@@ -60,35 +60,35 @@ def test_a_slider_ends_where_no_more_can_go(open_page: Any) -> None:
     slider = page.get_by_test_id("slider")
     slider.press("End")
     assert page.get_by_test_id("sparsity").input_value() == "50.0"
-    assert page.get_by_test_id("achieved").inner_text() == "no more can go"
+    expect(page.get_by_test_id("achieved")).to_have_text("no more can go")
     page.get_by_test_id("sparsity").fill("80")
     page.get_by_test_id("sparsity").press("Enter")
     expect(page.get_by_test_id("sparsity")).to_have_value("50.0")
     slider.press("ArrowLeft")
     assert page.get_by_test_id("sparsity").input_value() == "49.0"
-    assert page.get_by_test_id("achieved").inner_text() == ""
+    expect(page.get_by_test_id("achieved")).to_have_text("")
 
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_quieter_choices_are_folded_and_say_what_is_set(open_page: Any, width: int) -> None:
     page = open_page(width=width, controls=controls() | CHOICES)
     more, pattern = page.get_by_test_id("more"), page.get_by_test_id("pattern")
-    assert not pattern.is_visible()
+    expect(pattern).to_be_hidden()
     assert more.get_attribute("aria-expanded") == "false"
     more.click()
     assert more.get_attribute("aria-expanded") == "true"
     pattern.select_option("2:4")
     assert last(page) == {"action": "pattern", "name": "2:4"}
-    assert not page.get_by_test_id("multiple-of").is_visible()
+    expect(page.get_by_test_id("multiple-of")).to_be_hidden()
 
     units = {"patterns": [], "multiples": [1, 8], "multiple_of": 8, "pieces_note": "b stays whole."}
     page.evaluate("(controls) => window.model.publish({ controls })", controls() | CHOICES | units)
     multiple, least = page.get_by_test_id("multiple-of"), page.get_by_test_id("min-units")
     multiple.wait_for()
-    assert not pattern.is_visible()
+    expect(pattern).to_be_hidden()
     assert multiple.input_value() == "8"
     assert "multiples of 8" in page.locator(".pv-more-line").inner_text()
-    assert page.get_by_test_id("pieces-note").inner_text() == "b stays whole."
+    expect(page.get_by_test_id("pieces-note")).to_have_text("b stays whole.")
     multiple.select_option("1")
     assert last(page) == {"action": "multiple_of", "value": 1}
     least.fill("16")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fixtures import POSITIONS, scene, table
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -170,9 +171,9 @@ def test_tabs_by_keyboard(open_page: Open) -> None:
     ):
         page.keyboard.press("ArrowRight")
         assert part(page, f"tab-{name}").get_attribute("aria-selected") == "true"
-        assert part(page, f"panel-{name}").is_visible()
+        expect(part(page, f"panel-{name}")).to_be_visible()
         assert sent(page)[-1] == {"action": "tab", "name": name}
-    assert page.locator("[role=tabpanel]:visible").count() == 1
+    expect(page.locator("[role=tabpanel]:visible")).to_have_count(1)
 
 
 def test_controls_send_messages(open_page: Open) -> None:
@@ -215,14 +216,14 @@ def test_a_layer_gets_its_own_sparsity(open_page: Open) -> None:
 def test_neurons_show_which_go_and_pick_one(open_page: Open) -> None:
     page = open_page("units")
     part(page, "tab-neurons").click()
-    assert part(page, "neurons-title").inner_text() == "fc1: 100 of 500 units never fire"
-    assert page.locator(".pv-cell[data-goes]").count() == 275
+    expect(part(page, "neurons-title")).to_have_text("fc1: 100 of 500 units never fire")
+    expect(page.locator(".pv-cell[data-goes]")).to_have_count(275)
     part(page, "slider").fill("60")
     wait_for_k(page, 60)
-    assert page.locator(".pv-cell[data-goes]").count() == 300
+    expect(page.locator(".pv-cell[data-goes]")).to_have_count(300)
     part(page, "slider").fill("10")
     wait_for_k(page, 10)
-    assert page.locator(".pv-cell[data-goes]").count() == 50
+    expect(page.locator(".pv-cell[data-goes]")).to_have_count(50)
     assert part(page, "unit").locator("img").get_attribute("alt") == "Weights of unit 12"
     page.locator(".pv-cell").nth(3).click()
     page.keyboard.press("ArrowRight")
@@ -243,7 +244,7 @@ def test_many_units_are_one_canvas_with_keys(open_page: Open) -> None:
 def test_fine_tuning_form_and_decision(open_page: Open) -> None:
     page = open_page()
     part(page, "fine-tune").click()
-    assert part(page, "panel-fine_tune").is_visible()
+    expect(part(page, "panel-fine_tune")).to_be_visible()
     part(page, "epochs").fill("3")
     part(page, "source").select_option("half")
     part(page, "fine-tune-start").click()
@@ -256,7 +257,7 @@ def test_fine_tuning_form_and_decision(open_page: Open) -> None:
         "source": "half",
         "more": {"optimizer": "sgd"},
     }
-    assert part(page, "keep").is_hidden()
+    expect(part(page, "keep")).to_be_hidden()
     page.evaluate("next => window.model.publish(next)", {"fine_tune": scene("tuning")["fine_tune"]})
     part(page, "fine-tune-cancel").click()
     assert sent(page)[-1] == {"action": "cancel", "name": "fine_tune"}
@@ -264,7 +265,7 @@ def test_fine_tuning_form_and_decision(open_page: Open) -> None:
     page.evaluate("next => window.model.publish(next)", {"fine_tune": scene("tuned")["fine_tune"]})
     part(page, "keep").click()
     assert sent(page)[-1] == {"action": "keep"}
-    assert part(page, "fine-tune-change").inner_text() == "+3.7 points"
+    expect(part(page, "fine-tune-change")).to_have_text("+3.7 points")
 
 
 @pytest.mark.parametrize("name", ["usual", "units", "many", "error", "tuning", "loading", "fresh"])
@@ -296,7 +297,7 @@ def test_text_stays_text(open_page: Open) -> None:
     page = open_page("hostile")
     page.wait_for_selector(".pv[data-ready='1']")
     assert page.evaluate("window.hacked") is None
-    assert page.locator(".pv script, .pv-side img, .pv-problem b").count() == 0
+    expect(page.locator(".pv script, .pv-side img, .pv-problem b")).to_have_count(0)
     assert "<script>" in page.locator(".pv-title").inner_text()
     assert "<script>" in page.locator("[data-layer=fc2]").inner_text()
 
@@ -348,7 +349,7 @@ def test_two_views_and_their_end(open_page: Open) -> None:
     assert page.evaluate("window.model.listening()") == alone
     page.evaluate("window.close_page()")
     assert page.evaluate("window.model.listening()") == 0
-    assert page.locator(".pv").count() == 0
+    expect(page.locator(".pv")).to_have_count(0)
 
 
 def test_a_key_is_answered_in_the_next_frame(open_page: Open) -> None:

@@ -61,6 +61,7 @@ function makeBus(model, root) {
   let pending = null;
   let recent = [];
   let closed = false;
+  let begun = false;
 
   // A notebook's kernel lives on: its owner leaves the slider where the last move put it.
   const line = lineOf(model, () => {
@@ -124,7 +125,9 @@ function makeBus(model, root) {
       bus.tab = tab;
       bus.send("tab", { name: tab });
       whole = true;
-      frameSoon();
+      // What a tab shows is there with the click; while the page is being built there is nothing yet.
+      if (begun) draw();
+      else frameSoon();
     },
 
     drag: (on) => (dragging = on),
@@ -178,6 +181,7 @@ function makeBus(model, root) {
     frame = null;
     drawn = false;
     if (closed) return;
+    begun = true;
     bus.at = look(position);
     for (const watcher of watchers) {
       if (watcher.dirty && shown(watcher)) {
