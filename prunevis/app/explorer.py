@@ -6,7 +6,7 @@ import copy
 import math
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from importlib import import_module
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from prunevis.app import views
+from prunevis.app.actions import act
 from prunevis.app.figures import Figures
 from prunevis.app.keeping import Keeper
 from prunevis.app.limits import Limits
@@ -66,7 +67,8 @@ class Explorer:
         self.controller.device, self.controller.attention = device, attention
         self.keeper = Keeper(self.controller, self.limits)
         self.figures = Figures(self)
-        self._models = zoo_models() if model is None or isinstance(model, str) else []
+        #: What of the zoo the page offers: nothing, where a network of one's own is looked at.
+        self.models = zoo_models() if model is None or isinstance(model, str) else []
         self._stale: dict[str, None] = {}
         self._published = 0.0
         self._own_position = math.nan  # unequal to everything
@@ -136,64 +138,8 @@ class Explorer:
         self.pauses.views(change["new"])
 
     def _act(self, message: dict[str, Any]) -> None:
-        action, controller = message["action"], self.controller
-        simple: dict[str, Callable[[], None]] = {
-            "apply": controller.apply,
-            "undo": controller.undo,
-            "reset": controller.reset,
-            "keep": controller.keep,
-            "discard": controller.discard,
-            "pause": controller.pause,
-            "go_on": controller.go_on,
-            "sensitivity": controller.scan,
-            "latency": controller.stopwatch.measure,
-            "dismiss": controller.dismiss,
-        }
-        get = message.get
         self._published = -math.inf  # the answer does not wait for its turn
-        if action not in ("tab", "theme", "layer", "unit"):
-            # what went wrong before is history once a person does something else
-            controller.dismiss()
-        if action in simple:
-            simple[action]()
-        elif action == "model":
-            self._open_zoo(get("name"))
-        elif action in ("granularity", "criterion", "scope", "of", "repair"):
-            controller.choose(action, get("name"))
-        elif action == "pattern":
-            controller.choose(action, get("name") or None)
-        elif action == "cancel":
-            controller.cancel(get("name"))
-        elif action in ("seed", "multiple_of", "min_units"):
-            controller.choose(action, get("value"))
-        elif action == "tick":
-            controller.tick(get("layer"), bool(get("on")))
-        elif action == "own":
-            controller.own(get("layer"), get("value"))
-        elif action == "layer":
-            controller.look(layer=get("name"))
-        elif action in ("tab", "theme"):
-            controller.look(**{action: get("name")})
-        elif action == "unit":
-            controller.look(unit=get("unit"))
-        elif action == "agreement":
-            controller.judge.measure(get("images"))
-        elif action == "race":
-            controller.judge.race(get("criteria"), get("at"))
-        elif action == "fine_tune":
-            names = ("epochs", "learning_rate", "source")
-            more = {"schedule": get("schedule", "one-shot"), "knobs": get("knobs")}
-            controller.fine_tune(*map(get, names), **more, more=get("more"))
-        elif action == "draft":
-            names = ("schedule", "knobs", "learning_rate", "source", "more")
-            controller.draft(*map(get, names))
-        else:
-            raise SpecError(f"The page asked for something unknown: {action[:40]!r}.")
-
-    def _open_zoo(self, name: Any) -> None:
-        if name not in [entry["name"] for entry in self._models]:
-            raise SpecError(f"There is no model called {str(name)[:40]!r} here.")
-        self.controller.open(source(name, None, None, self.limits.images))
+        act(self, message)
 
     # -- to the browser --------------------------------------------------------------------------
 
@@ -277,7 +223,7 @@ class Explorer:
         if name == "head":
             return {**views.head(session), "limits": self.limits.in_words()}
         if name == "controls":
-            return views.controls(session, self._models)
+            return views.controls(session, self.models)
         if name == "problem":
             return views.problem(session, with_detail=not self.served)
         if name == "layers_view":

@@ -857,7 +857,7 @@ def test_a_served_page_is_the_zoo(small_zoo, monkeypatch):
     found = served_page()
     assert threads[0] >= 1  # the browser and the server need cores too
     assert found.served
-    assert found._models
+    assert found.models
     found.close()
 
 
