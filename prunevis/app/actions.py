@@ -98,6 +98,22 @@ def _race(explorer: Explorer, message: dict[str, Any]) -> None:
     explorer.controller.judge.race(message.get("criteria"), message.get("at"))
 
 
+def _go(explorer: Explorer, message: dict[str, Any]) -> None:
+    explorer.controller.go(message.get("stage"))
+
+
+def _name(explorer: Explorer, message: dict[str, Any]) -> None:
+    explorer.controller.name(message.get("stage"), message.get("text"))
+
+
+def _forget(explorer: Explorer, message: dict[str, Any]) -> None:
+    explorer.controller.forget(message.get("stage"))
+
+
+def _compare(explorer: Explorer, message: dict[str, Any]) -> None:
+    explorer.controller.comparer.compare(message.get("a"), message.get("b"))
+
+
 def _fine_tune(explorer: Explorer, message: dict[str, Any]) -> None:
     get = message.get
     explorer.controller.fine_tune(
@@ -117,7 +133,17 @@ def _draft(explorer: Explorer, message: dict[str, Any]) -> None:
 ACTIONS: dict[str, Action] = {
     **{
         name: _calls(name)
-        for name in ("apply", "undo", "reset", "keep", "discard", "pause", "go_on", "dismiss")
+        for name in (
+            "apply",
+            "undo",
+            "redo",
+            "reset",
+            "keep",
+            "discard",
+            "pause",
+            "go_on",
+            "dismiss",
+        )
     },
     "sensitivity": _calls("scan"),
     "latency": _calls("stopwatch.measure"),
@@ -132,6 +158,10 @@ ACTIONS: dict[str, Action] = {
     "own": _own,
     "agreement": _agreement,
     "race": _race,
+    "go": _go,
+    "name": _name,
+    "forget": _forget,
+    "compare": _compare,
     "fine_tune": _fine_tune,
     "draft": _draft,
 }

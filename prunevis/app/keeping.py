@@ -17,6 +17,8 @@ from prunevis.session.memory import give_back
 LOOK_EVERY = 3.0
 #: A kernel with so many times its memory after its work was ended is beyond help.
 BEYOND = 1.5
+#: Share of a visitor's memory that the networks of the history may take.
+HISTORY = 0.2
 #: Work that nobody waits for, and that fills memory with what it knows.
 QUIET = ("sweep", "compress")
 
@@ -46,6 +48,8 @@ class Keeper:
         self._over = False
         if limits.epochs is not None:
             controller.session.most_epochs = limits.epochs
+        if limits.memory_mb is not None:
+            controller.most_history = HISTORY * limits.memory_mb * 1e6
 
     def look(self) -> None:
         """End what is beyond the limits; called on the worker."""

@@ -27,7 +27,7 @@ from prunevis.export.outcome import (
 )
 from prunevis.export.report import Picture, Report, document
 from prunevis.session.choices import prunable
-from prunevis.session.staging import MAX_STAGES
+from prunevis.session.history import MAX_NODES
 from prunevis.session.state import Network, Session, Stage
 from prunevis.steps import finished
 from prunevis.zoo import DATASETS, MODELS
@@ -80,10 +80,11 @@ def steps_of(network: Network) -> list[Step]:
         If the oldest steps are forgotten, so that nothing would lead to this network.
     """
     found = [stage.step for stage in network.stages[1:]]
-    if None in found or len(network.stages) >= MAX_STAGES:
+    if None in found or len(found) != network.stage.depth:
         raise SpecError(
-            "The code cannot be written: the first of so many steps may be forgotten.",
-            expected=f"at most {MAX_STAGES - 2} steps",
+            "The code cannot be written: the first of so many steps are forgotten.",
+            expected=f"at most {MAX_NODES - 1} steps",
+            got=network.stage.depth,
         )
     return [step for step in found if step is not None]
 

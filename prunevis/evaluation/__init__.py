@@ -8,6 +8,8 @@ from prunevis.evaluation.agreement import (
     agreement_steps,
     unit_criteria,
 )
+from prunevis.evaluation.compare import Side, compare, compare_steps
+from prunevis.evaluation.comparison import Changed, ClassPair, Comparison, LayerPair
 from prunevis.evaluation.engine import Engine
 from prunevis.evaluation.estimate import AccuracyEstimate, Sampler, Stream, estimate_accuracy
 from prunevis.evaluation.exact import Evaluation, evaluate, evaluate_steps
@@ -53,12 +55,16 @@ __all__ = [
     "AccuracyEstimate",
     "Agreement",
     "AgreementProgress",
+    "Changed",
+    "ClassPair",
+    "Comparison",
     "CriterionAgreement",
     "Engine",
     "Evaluation",
     "Latency",
     "LatencyComparison",
     "LatencyProgress",
+    "LayerPair",
     "MetricEstimate",
     "Oracle",
     "OracleCost",
@@ -75,6 +81,7 @@ __all__ = [
     "ReportItem",
     "Sampler",
     "Sensitivity",
+    "Side",
     "Storage",
     "Stream",
     "Together",
@@ -85,8 +92,10 @@ __all__ = [
     "baseline_steps",
     "blocks",
     "coarse_to_fine",
+    "compare",
     "compare_latency",
     "compare_latency_steps",
+    "compare_steps",
     "compressed_bytes",
     "estimate",
     "estimate_accuracy",

@@ -60,6 +60,49 @@ def wilson(right: int, count: int, *, population: int | None = None) -> tuple[fl
     return float(min(share, max(0.0, low))), float(max(share, min(1.0, high)))
 
 
+def paired(gained: int, lost: int, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of a difference of two shares over the same examples.
+
+    Parameters
+    ----------
+    gained, lost
+        Examples that only the second, and only the first of both got right.
+    count
+        Of all examples, >= 1.
+
+    Returns
+    -------
+    low, high
+        Around ``(gained - lost) / count``, inside [-1, 1]; never of zero width.
+
+    Notes
+    -----
+    Agresti and Min (2005), "Simple improved confidence intervals for comparing matched
+    proportions": Wald's interval with half an example added to each of the four cells.
+    """
+    more, less, total = gained + 0.5, lost + 0.5, count + 2
+    middle = (more - less) / total
+    half = Z * float(np.sqrt(max(0.0, more + less - (more - less) ** 2 / total))) / total
+    exact = (gained - lost) / count
+    return min(exact, max(-1.0, middle - half)), max(exact, min(1.0, middle + half))
+
+
+def mcnemar(gained: int, lost: int) -> float:
+    """Return how likely so lopsided a change is if it were only chance, two-sided, in (0, 1].
+
+    McNemar (1947), "Note on the sampling error of the difference between correlated proportions or
+    percentages", with the exact binomial tail: each example that changed sides is a fair coin.
+    """
+    changed, fewer = gained + lost, min(gained, lost)
+    # in logarithms: the coefficients of ten thousand coins have thousands of digits
+    k = np.arange(fewer + 1)
+    steps = np.log(np.maximum(changed - k + 1.0, 1.0)) - np.log(np.maximum(k, 1.0))
+    steps[0] = 0.0
+    logs = np.cumsum(steps) - changed * np.log(2.0)
+    top = float(logs.max())
+    return float(min(1.0, 2 * np.exp(top) * np.exp(logs - top).sum()))
+
+
 def student(freedom: Array) -> Array:
     """Return the 97.5 % quantile of Student's t with `freedom` >= 2.5 degrees of freedom.
 

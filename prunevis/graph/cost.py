@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from prunevis.errors import SpecError
 from prunevis.graph.checks import check_graph
@@ -255,6 +255,16 @@ class _Layers(Mapping[str, LayerCost]):
 
     def __len__(self) -> int:
         return len(self._graph.layers)
+
+
+def costs_of(model: nn.Module, graph: ModelGraph) -> CostModel:
+    """Return the arithmetic of a network as it stands, weights that are zero already counted so."""
+    zeros = {
+        layer.weight: int((model.get_parameter(layer.weight) == 0).sum())
+        for layer in graph.layers.values()
+        if layer.weight_reason is None
+    }
+    return CostModel(graph, {name: count for name, count in zeros.items() if count})
 
 
 def cost(graph: ModelGraph, plan: PruningPlan | None = None) -> ModelCost:

@@ -75,10 +75,8 @@ class Adjusting(Desk):
         """Take over what the network as it came can do; called by the job."""
         session = self.session
         measured = replace(stage, baseline=baseline)
-        network, table = session.network, session.table
-        session.network = replace(
-            network, stages=tuple(measured if s is stage else s for s in network.stages)
-        )
+        table = session.table
+        session.network = session.network.with_measured(stage, measured)
         if table is not None and table.stage is stage:
             self._show(replace(table, stage=measured))
             self.move(session.position)

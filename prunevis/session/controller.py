@@ -43,7 +43,7 @@ class Controller(Training):
         self.worker.submit("open", lambda: open_network(self, source, example), NOW)
 
     def cancel(self, name: Any = None) -> None:
-        """Stop "fine_tune", "scan", "agreement", "race" or "latency", None for all of them.
+        """Stop "fine_tune", "scan", "agreement", "race", "latency" or "compare"; None: all of them.
 
         The network stays as it is.
         """
@@ -52,6 +52,8 @@ class Controller(Training):
         self.judge.cancel(name)
         if name in (None, "latency"):
             self.stopwatch.cancel()
+        if name in (None, "compare"):
+            self.comparer.cancel()
         if name in (None, "fine_tune"):
             self.stop_training()
         if name in (None, "scan") and self.worker.cancel("scan"):
@@ -67,6 +69,8 @@ class Controller(Training):
             self.session.scan = Scan()
         if name == "latency":
             self.stopwatch.failed(error)
+        if name == "compare":
+            self.comparer.failed(error)
         self.judge.failed(name, error)
         if name in ("open", "rank", "baseline"):
             self.session.status = Status("error", "Something went wrong, see above")

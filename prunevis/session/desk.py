@@ -8,6 +8,8 @@ from typing import Any
 from prunevis.errors import SpecError
 from prunevis.evaluation import Together
 from prunevis.session import measuring
+from prunevis.session.comparing import Comparer
+from prunevis.session.history import MAX_BYTES
 from prunevis.session.instruments import Instruments
 from prunevis.session.jobs import LONG, Worker
 from prunevis.session.judging import JOBS as COMPARING
@@ -43,12 +45,15 @@ class Desk:
         self.worker = Worker(self.fail, on_step)
         self.judge = Judge(self)
         self.stopwatch = Stopwatch(self)
+        self.comparer = Comparer(self)
         self.curves = Curves()
         self.instruments = Instruments()
         self.readings = Readings()
         self.rankings: dict[str, Any] = {}
         self.extra: tuple[float, ...] = ()
         self.device, self.attention = "auto", "heads"
+        #: Bytes that the networks of the history may take together.
+        self.most_history: float = MAX_BYTES
         self._problems = 0
         self._stages = 0
 

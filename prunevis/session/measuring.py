@@ -291,6 +291,8 @@ def status(controller: Desk) -> Status:
             return Status("busy", f"{text} Comparing criteria: {comparison.text}")
     if session.timing.state == "running":
         return Status("busy", f"{text} Timing the network")
+    if session.comparing.state == "running":
+        return Status("busy", f"{text} Comparing two steps: {session.comparing.text}")
     if known < positions:
         return Status("busy", f"{text} Filling in the curve", known, positions)
     return Status("idle", f"{text} Every position is measured.")

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from prunevis.data import Data, as_data
 from prunevis.errors import ModelError, PrunevisError
 from prunevis.graph import trace
-from prunevis.graph.cost import CostModel
+from prunevis.graph.cost import costs_of
 from prunevis.graph.layers import ModelGraph
 from prunevis.graph.products import Attention
 from prunevis.pruning.removal import remove_units
@@ -66,16 +66,6 @@ def measure_baseline(controller: Adjusting) -> Generator[None, None, None]:
         text = "Measuring the network as it came"
         session.status = Status("busy", text, seen, data.test.count)
         yield
-
-
-def costs_of(model: nn.Module, graph: ModelGraph) -> CostModel:
-    """Return the arithmetic of a network as it stands, weights that are zero already counted so."""
-    zeros = {
-        layer.weight: int((model.get_parameter(layer.weight) == 0).sum())
-        for layer in graph.layers.values()
-        if layer.weight_reason is None
-    }
-    return CostModel(graph, {name: count for name, count in zeros.items() if count})
 
 
 def checked_units(model: nn.Module, graph: ModelGraph) -> Generator[None, None, ModelGraph]:

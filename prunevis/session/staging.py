@@ -10,14 +10,11 @@ from typing import Any
 
 from prunevis.criteria import CRITERIA
 from prunevis.errors import SpecError
-from prunevis.session import choices, measuring, positions, tuning
+from prunevis.session import choices, measuring, positions, tree, tuning
 from prunevis.session.adjusting import Adjusting
 from prunevis.session.jobs import LONG, NOW, SOON
 from prunevis.session.state import FineTuning, Network, Scan, Stage
 from prunevis.statistics import COLLECTABLE
-
-#: Steps back that are kept; each holds one copy of the network.
-MAX_STAGES = 20
 
 
 class Staging(Adjusting):
@@ -32,6 +29,7 @@ class Staging(Adjusting):
         session.fine_tuning, session.scan = FineTuning(), Scan()
         self.judge.clear()
         self.stopwatch.clear()
+        self.comparer.clear()
         session.statistics = session.table = session.curve = None
         session.network = network
         setting = choices.usable(network.stage.graph, replace(session.setting, own=()))
@@ -101,26 +99,53 @@ class Staging(Adjusting):
 
     def push(self, stage: Stage) -> None:
         """Make `stage` the present one; called by the jobs."""
-        network = self.session.network
-        stages = (*network.stages, stage)
-        if len(stages) > MAX_STAGES:
-            stages = (stages[0], *stages[-(MAX_STAGES - 1) :])
-        self._go(replace(network, stages=stages))
+        self._go(self.session.network.grown(stage, self.most_history))
+        self.comparer.check()
 
     def undo(self) -> None:
-        """Go back one step."""
+        """Go back one step, which stays in the history."""
         network = self.session.network
-        if network is None or len(network.stages) < 2:
+        if network is None or network.stage.parent is None:
             raise SpecError("There is nothing to undo.")
-        self._go(replace(network, stages=network.stages[:-1]))
+        self._go(network.at(network.stage.parent))
+
+    def redo(self) -> None:
+        """Go on to the step that was taken back last."""
+        network = self.session.network
+        if network is None or network.ahead is None:
+            raise SpecError("There is nothing to redo.")
+        self._go(network.at(network.ahead.number))
 
     def reset(self) -> None:
-        """Go back to the network as it came."""
+        """Go back to the network as it came; the steps stay in the history."""
         network = self.session.network
         if network is None:
             return
         self.session.setting = replace(self.session.setting, own=())
-        self._go(replace(network, stages=network.stages[:1]))
+        self._go(network.at(network.original.number))
+
+    # -- the history -----------------------------------------------------------------------------
+
+    def go(self, number: Any) -> None:
+        """Go to any step of the history; what is applied there begins a branch."""
+        network = self._history()
+        stage = tree.find(network.nodes, number)
+        if stage is not network.stage:
+            self._go(network.at(stage.number))
+
+    def name(self, number: Any, text: Any) -> None:
+        """Give a step a name, "" to take it away."""
+        self.session.network = self._history().named(number, text)
+
+    def forget(self, number: Any) -> None:
+        """Drop a step and all that came of it, unless the present one did."""
+        self.session.network = self._history().cut(number)
+        self.comparer.check()
+
+    def _history(self) -> Network:
+        if self.session.network is None:
+            raise SpecError("No network is open yet.")
+        return self.session.network
 
     def _go(self, network: Network) -> None:
         self._cancel_all()

@@ -12,15 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import traitlets
-from torch import nn
 
-from prunevis.data import Data
 from prunevis.errors import PrunevisError
-from prunevis.evaluation import AccuracyEstimate, Evaluation, Sensitivity
-from prunevis.export.code import Step
-from prunevis.graph.cost import CostModel, ModelCost
-from prunevis.graph.layers import ModelGraph
+from prunevis.evaluation import AccuracyEstimate, Sensitivity
+from prunevis.graph.cost import ModelCost
 from prunevis.pruning import PruningPlan, PruningSpec, Ranking
+from prunevis.session.history import Network as Network
+from prunevis.session.history import Stage
 from prunevis.session.tuned import Draft, FineTuning
 
 
@@ -69,61 +67,6 @@ class Setting:
             pattern=self.pattern,
             repair=self.repair,
         )
-
-
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """The network at one point of its history.
-
-    Attributes
-    ----------
-    number
-        Counts up over the session and never repeats; caches are kept by it.
-    label
-        What was done to arrive here, in words ("80 % of weights by magnitude").
-    model
-        A private copy; never changed once the stage exists.
-    graph, costs
-        Its trace and arithmetic.
-    baseline
-        What it does on the test examples; None while that is being measured.
-    sparsity
-        Where the slider stands on arriving: masked weights stay counted, removed units do not.
-    holds_zeros
-        Whether weights were masked on the way, so that training must keep zeros zero.
-    step
-        What was done to the stage before to arrive here; None for the network as it came.
-    """
-
-    number: int
-    label: str
-    model: nn.Module = field(repr=False)
-    graph: ModelGraph = field(repr=False)
-    costs: CostModel = field(repr=False)
-    baseline: Evaluation | None = field(repr=False)
-    sparsity: float = 0.0
-    holds_zeros: bool = False
-    step: Step | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, eq=False)
-class Network:
-    """A network under study with its data and history; the last stage is the present one."""
-
-    name: str
-    label: str
-    data: Data = field(repr=False)
-    stages: tuple[Stage, ...]
-
-    @property
-    def original(self) -> Stage:
-        """The network as it came."""
-        return self.stages[0]
-
-    @property
-    def stage(self) -> Stage:
-        """The network as it is now."""
-        return self.stages[-1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,6 +210,8 @@ class Session(traitlets.HasTraits):
     judging: Any = traitlets.Any(None, allow_none=True)
     #: A `Timing`, of `prunevis.session.timing`.
     timing: Any = traitlets.Any(None, allow_none=True)
+    #: A `Comparing`, of `prunevis.session.comparing`.
+    comparing: Any = traitlets.Any(None, allow_none=True)
     problem: Any = traitlets.Any(None, allow_none=True)
     status: Any = traitlets.Any(Status())
     #: Epochs that one training may take, where whoever serves the page allows fewer than it does.

@@ -14,9 +14,10 @@ from prunevis.data import Data
 from prunevis.errors import SpecError
 from prunevis.evaluation import Evaluation, evaluate_steps
 from prunevis.export.code import Step
+from prunevis.graph.cost import costs_of
 from prunevis.graph.layers import ModelGraph
 from prunevis.pruning import REPAIRS, PruningPlan, PruningSpec, masked_tensors, remove
-from prunevis.session.opening import checked_units, costs_of, private_copy, traced_again
+from prunevis.session.opening import checked_units, private_copy, traced_again
 from prunevis.session.state import Stage, Status, Table
 from prunevis.session.watching import Watcher
 from prunevis.training import FineTuneSettings, fine_tune_steps, nonzero_weights
@@ -102,6 +103,8 @@ def _stage(
         sparsity=plan.sparsity if weights else 0.0,
         holds_zeros=before.holds_zeros or (weights and plan.num_removed > 0),
         step=step,
+        parent=before.number,
+        depth=before.depth + 1,
     )
 
 

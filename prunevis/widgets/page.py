@@ -103,7 +103,7 @@ Slices (Python → browser)
     drawn, `advised` what the schedule's source prunes by where that is not chosen, `refusal` says
     why it cannot run, or "". Sent when its tab is opened.
 ``steps``
-    ``{applied: [text], can_apply, can_undo, can_reset, apply_text}``.
+    ``{applied: [text], can_apply, can_undo, can_redo, can_reset, apply_text, redo_text}``.
 ``problem``
     ``{id, text, fix, detail}`` or {}; `detail` is a traceback, only in a notebook.
 
@@ -122,11 +122,13 @@ Messages (browser → Python), each ``{action, ...}``
 ``model | granularity | criterion | scope | of | repair {name}``, ``pattern {name | ""}``,
 ``seed | multiple_of | min_units {value}``, ``tick {layer, on}``,
 ``own {layer, value | null}``, ``layer {name}``, ``unit {unit}``, ``tab {name}``,
-``theme {name: "light" | "dark"}``, ``apply``, ``undo``, ``reset``,
+``theme {name: "light" | "dark"}``, ``apply``, ``undo``, ``redo``, ``reset``,
+``go | forget {stage}``, ``name {stage, text}``, ``compare {a, b}``,
 ``draft | fine_tune {schedule, knobs: {name: value}, learning_rate, source, more: {name: value}}``
 (of ``fine_tune {epochs, learning_rate, source}`` the rest is as for "one-shot"), ``pause``,
 ``go_on``,
-``cancel {name: "fine_tune" | "scan" | "agreement" | "race" | "latency"}``, ``keep``, ``discard``,
+``cancel {name: "fine_tune" | "scan" | "agreement" | "race" | "latency" | "compare"}``,
+``keep``, ``discard``,
 ``sensitivity``, ``latency``, ``agreement {images}``,
 ``race {criteria, at: "sparsity" | "params" | "macs"}``, ``dismiss``.
 """

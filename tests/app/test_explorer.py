@@ -156,6 +156,10 @@ def test_every_action(visitor):
     assert page.layers_view["sensitivity"]["state"] == "done"
     visitor.send("reset")
     assert page.steps["applied"] == []
+    visitor.send("redo").send("name", stage=1, text="dense").send("compare", a=1, b=2)
+    assert (len(page.steps["applied"]), visitor.session.comparing.state) == (1, "done")
+    visitor.send("go", stage=1).send("forget", stage=2)
+    assert 2 not in [stage.number for stage in visitor.session.network.nodes]
     assert visitor.problem == ""
     visitor.send("undo")
     assert "nothing to undo" in visitor.problem
@@ -172,6 +176,7 @@ def test_the_actions_here_are_all_that_are_documented():
         "repair", "seed", "tick", "own", "layer", "unit",
         "tab", "theme", "apply", "undo", "reset", "fine_tune", "cancel", "keep", "discard",
         "sensitivity", "dismiss", "agreement", "race", "latency", "draft", "pause", "go_on",
+        "redo", "go", "name", "forget", "compare",
     }  # fmt: skip
     assert documented == tested
 

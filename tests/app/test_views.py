@@ -56,7 +56,9 @@ TOP = {
         "menu", "name", "summary", "source", "url", "knobs", "points", "more", "advice", "advised",
         "refusal", "per_epoch", "steps", "sparsity", "curve", "events", "phases", "untrained",
     },
-    "steps": {"applied", "can_apply", "can_undo", "can_reset", "apply_text"},
+    "steps": {
+        "applied", "can_apply", "can_undo", "can_redo", "can_reset", "apply_text", "redo_text",
+    },
     "problem": {"id", "text", "fix", "detail"},
 }  # fmt: skip
 
@@ -394,8 +396,8 @@ def test_criteria_that_cannot_be_used_say_why(visit, mlp, mlp_data):
 def test_steps(visit, mlp, mlp_data):
     visitor = visit(mlp, mlp_data)
     assert visitor.page.steps == {
-        "applied": [], "can_apply": False, "can_undo": False, "can_reset": False,
-        "apply_text": "Move the slider first",
+        "applied": [], "can_apply": False, "can_undo": False, "can_redo": False,
+        "can_reset": False, "apply_text": "Move the slider first", "redo_text": "",
     }  # fmt: skip
     visitor.slide(0.5)
     assert visitor.page.steps["can_apply"]
@@ -407,6 +409,7 @@ def test_steps(visit, mlp, mlp_data):
     assert not visitor.page.steps["can_apply"]
     visitor.send("reset")
     assert visitor.page.steps["applied"] == []
+    assert visitor.page.steps["redo_text"] == "Again: 50 % of weights by Magnitude |w|"
 
 
 def test_fine_tuning_without_training_examples_says_how_to_get_it(visit, mlp, mlp_data):

@@ -14,8 +14,8 @@ from prunevis.app.explorer import Explorer
 from prunevis.app.outcome import code_of
 from prunevis.errors import SpecError
 from prunevis.export.code import Start, Step, script
+from prunevis.session.history import MAX_NODES
 from prunevis.session.jobs import BACKGROUND, REFINE, SPARE
-from prunevis.session.staging import MAX_STAGES
 
 ZOO = Start("lenet5", "fashion-mnist", layers={"weight": ["conv1", "fc1"], "unit": ["conv1"]})
 
@@ -210,8 +210,10 @@ def test_code_is_as_the_formatter_leaves_it(tmp_path):
 
 
 def test_forgotten_steps_are_said(clicks, monkeypatch):
+    monkeypatch.setattr("prunevis.session.history.MAX_NODES", 2)
     clicks.slide(0.5).send("apply")
-    monkeypatch.setattr("prunevis.app.outcome.MAX_STAGES", 2)
-    with pytest.raises(SpecError, match="first of so many steps may be forgotten"):
+    assert "sparsity=0.5" in code_of(clicks.session)
+    clicks.slide(0.6).send("apply")
+    with pytest.raises(SpecError, match="first of so many steps are forgotten"):
         code_of(clicks.session)
-    assert MAX_STAGES > 10
+    assert MAX_NODES > 10

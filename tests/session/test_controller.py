@@ -16,7 +16,7 @@ import prunevis
 from prunevis.data import Data
 from prunevis.evaluation import evaluate
 from prunevis.pruning import candidate, remove
-from prunevis.session import measuring, staging
+from prunevis.session import history, measuring
 from prunevis.session.jobs import BACKGROUND
 from prunevis.session.opening import private_copy
 
@@ -646,7 +646,7 @@ def test_reset_forgets_own_values(opened):
 
 
 def test_the_history_is_bounded(opened, monkeypatch):
-    monkeypatch.setattr(staging, "MAX_STAGES", 3)
+    monkeypatch.setattr(history, "MAX_NODES", 3)
     first = opened.stage
     for sparsity in (0.1, 0.2, 0.3, 0.4):
         opened.do("move", sparsity).do("apply")

@@ -19,7 +19,13 @@ def steps(session: Session) -> dict[str, Any]:
     """Return what was applied, and which of apply, undo and reset can be done."""
     network, table = session.network, session.table
     if network is None:
-        return {"applied": [], "can_apply": False, "can_undo": False, "can_reset": False}
+        return {
+            "applied": [],
+            "can_apply": False,
+            "can_undo": False,
+            "can_redo": False,
+            "can_reset": False,
+        }
     can_apply, text = False, ""
     if table is not None:
         plan = table.plan_at(session.position)
@@ -32,6 +38,8 @@ def steps(session: Session) -> dict[str, Any]:
         "applied": [stage.label for stage in network.stages[1:]],
         "can_apply": can_apply,
         "can_undo": len(network.stages) > 1,
+        "can_redo": network.ahead is not None,
+        "redo_text": "" if network.ahead is None else f"Again: {network.ahead.label}",
         "can_reset": len(network.stages) > 1 or bool(session.setting.own),
         "apply_text": text,
     }
