@@ -150,7 +150,7 @@ class Explorer:
             self._stale["controls"] = None  # they say whether the table is theirs
         if change["name"] == "view" and change["old"].tab != change["new"].tab:
             self._stale.update(dict.fromkeys(ON_DEMAND))
-        if change["name"] == "network":
+        if change["name"] == "network" and _stage(change["old"]) is not _stage(change["new"]):
             self.figures.forget()
             for name in ("unit", "redundancy", "layers_view"):
                 self._stale[name] = None
@@ -240,6 +240,11 @@ class Explorer:
         shown = self.figures.shown.get(name, {})
         fits = all(shown.get(key) == value for key, value in expected.items())
         return shown if shown and fits else {}
+
+
+def _stage(network: Any) -> Any:
+    # a name given to a step, or one forgotten, is no other network
+    return None if network is None else network.stage
 
 
 def _setting(table: Any) -> Any:

@@ -6,7 +6,7 @@ from __future__ import annotations
 STALE: dict[str, tuple[str, ...]] = {
     "network": (
         *("head", "controls", "network", "weights", "neurons", "fine_tune", "steps"),
-        *("criteria_view", "judged_view", "schedule"),
+        *("criteria_view", "judged_view", "schedule", "history"),
     ),
     "setting": ("controls", "steps", "curve", "criteria_view", "schedule"),
     "position": ("steps", "schedule"),
@@ -19,6 +19,7 @@ STALE: dict[str, tuple[str, ...]] = {
     "scan": ("layers_view",),
     "judging": ("criteria_view", "judged_view"),
     "timing": ("judged_view",),
+    "comparing": ("history",),
     "problem": ("problem",),
     "status": ("status",),
 }
@@ -35,9 +36,10 @@ OF_TAB = {
     "criteria_view": "criteria",
     "judged_view": "tradeoff",
     "schedule": "fine_tune",
+    "history": "history",
 }
 #: Those of them that are not made before.
-ON_DEMAND = frozenset({"network", "criteria_view", "judged_view", "schedule"})
+ON_DEMAND = frozenset({"network", "criteria_view", "judged_view", "schedule", "history"})
 #: Slices that figures of another name are part of.
 SLICE_OF = {
     **dict.fromkeys(("layers", "sensitivity"), "layers_view"),

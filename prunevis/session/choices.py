@@ -18,7 +18,7 @@ from prunevis.session.state import Setting, Stage, View
 
 TABS = (
     *("network", "weights", "neurons", "redundancy", "tradeoff"),
-    *("criteria", "layers", "fine_tune"),
+    *("criteria", "layers", "fine_tune", "history"),
 )
 THEMES = ("light", "dark")
 #: What is chosen apart from how pieces are scored and compared.

@@ -102,6 +102,18 @@ Slices (Python → browser)
     runs, else what would be at the slider's sparsity. `points` are those of a schedule that is
     drawn, `advised` what the schedule's source prunes by where that is not chosen, `refusal` says
     why it cannot run, or "". Sent when its tab is opened.
+``history``
+    Every step that was applied: ``{nodes: [{number, parent: number | null, column, row, name, text,
+    accuracy | null, params, bytes, macs, repair, tuned, present, on_path, came_of_it}], text,
+    longest_name, comparison: {state, progress, doing, pair: [number, number] | null, names: [2],
+    rows: [{label, kind: "share" | "loss" | "count" | "bytes", values: [2]}],
+    layers: [{name, params: [2], macs: [2], units: [2]}], classes: [{name, count, values: [2]}],
+    counts: {forgotten, learned, other}, samples: [{kind, index, label, said: [2], sure: [2], alt,
+    facts, width, height, channels, pixels: bytes | null}], text, note}}``, or {}. `column` and
+    `row` say where a node is drawn, `on_path` whether it leads to the present one, `came_of_it` how
+    many go if it is forgotten, itself included; pairs are before and after. `pixels` has 1 or 3
+    bytes a pixel, row by row; an example that is no picture is told in `facts`. Sent when its tab
+    is opened.
 ``steps``
     ``{applied: [text], can_apply, can_undo, can_redo, can_reset, apply_text, redo_text}``.
 ``problem``
@@ -172,6 +184,7 @@ class Page(anywidget.AnyWidget):
     judged_view = traitlets.Dict().tag(sync=True)
     fine_tune = traitlets.Dict().tag(sync=True)
     schedule = traitlets.Dict().tag(sync=True)
+    history = traitlets.Dict().tag(sync=True)
     steps = traitlets.Dict().tag(sync=True)
     problem = traitlets.Dict().tag(sync=True)
     #: Checked by whoever observes it: what a browser sends may be anything.
@@ -197,6 +210,7 @@ class Page(anywidget.AnyWidget):
         "judged_view",
         "fine_tune",
         "schedule",
+        "history",
         "steps",
         "problem",
     )

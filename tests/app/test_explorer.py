@@ -128,7 +128,7 @@ def test_every_action(visitor):
     assert [e["own"] for e in page.controls["layers"]] == [None, None, None]
     visitor.send("layer", name="fc2")
     assert page.controls["layer"] == page.weights["layer"] == "fc2"
-    for tab in ("neurons", "redundancy", "tradeoff", "layers", "fine_tune", "weights"):
+    for tab in ("neurons", "redundancy", "tradeoff", "layers", "fine_tune", "history", "weights"):
         visitor.send("tab", name=tab)
         assert visitor.session.view.tab == tab
     visitor.send("tab", name="neurons").send("unit", unit=4)

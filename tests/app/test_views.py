@@ -56,6 +56,7 @@ TOP = {
         "menu", "name", "summary", "source", "url", "knobs", "points", "more", "advice", "advised",
         "refusal", "per_epoch", "steps", "sparsity", "curve", "events", "phases", "untrained",
     },
+    "history": {"nodes", "text", "longest_name", "comparison"},
     "steps": {
         "applied", "can_apply", "can_undo", "can_redo", "can_reset", "apply_text", "redo_text",
     },
@@ -94,7 +95,8 @@ def plain(value):
 def seen(visit, mlp, mlp_data):
     """A visitor who has opened every tab."""
     visitor = visit(mlp, mlp_data)
-    tabs = ("layers", "redundancy", "network", "tradeoff", "criteria", "fine_tune", "neurons")
+    tabs = ("layers", "redundancy", "network", "tradeoff", "criteria", "fine_tune", "history")
+    tabs += ("neurons",)
     for tab in tabs:
         visitor.send("tab", name=tab)
     visitor.send("unit", unit=2).send("sensitivity").send("tab", name="layers").slide(0.4)
@@ -143,6 +145,7 @@ def test_nothing_is_open_yet():
     session = Session()
     assert views.criteria_view(session, {}) == {}
     assert views.judged_view(session) == {}
+    assert views.history(session) == {}
     for name in ("controls", "table", "curve", "network", "weights", "neurons", "problem"):
         extra = {"with_detail": True} if name == "problem" else {}
         assert getattr(views, name)(session, **extra) == {}

@@ -21,6 +21,7 @@ FILLED = {
     "tradeoff": "svg[aria-label]",
     "criteria": "[data-testid=race-start]",
     "layers": "img[alt]",
+    "history": "[data-testid=history-empty]",
     "fine_tune": "[data-testid=schedule-about] a",
 }
 

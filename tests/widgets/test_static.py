@@ -166,6 +166,7 @@ def test_tabs_by_keyboard(open_page: Open) -> None:
         "criteria",
         "layers",
         "fine_tune",
+        "history",
         "network",
         "weights",
     ):
@@ -280,6 +281,7 @@ def test_no_scene_scrolls_sideways_at_390(open_page: Open, name: str) -> None:
         "criteria",
         "layers",
         "fine_tune",
+        "history",
     ):
         part(page, f"tab-{tab}").click()
         page.evaluate(

@@ -5,6 +5,7 @@ or changes anything; figures come from `prunevis.app.figures`.
 """
 
 from prunevis.app.views.controls import controls, head
+from prunevis.app.views.history import history
 from prunevis.app.views.judged import judged_view
 from prunevis.app.views.judging import criteria_view
 from prunevis.app.views.layers import neurons, weights
@@ -19,6 +20,7 @@ __all__ = [
     "curve",
     "fine_tune",
     "head",
+    "history",
     "judged_view",
     "layers_view",
     "network",

@@ -9,6 +9,7 @@ const TABS = [
   ["criteria", "Criteria", criteriaPanel],
   ["layers", "Layers", layersPanel],
   ["fine_tune", "Fine-tune", fineTunePanel],
+  ["history", "History", historyPanel],
 ];
 const OF_ONE_LAYER = new Set(["network", "weights", "neurons", "redundancy", "fine_tune"]);
 

@@ -360,6 +360,146 @@ def fine_tune(state: str = "ready") -> dict[str, Any]:
     }  # fmt: skip
 
 
+def history(state: str = "done") -> dict[str, Any]:
+    """Two branches with a comparison, or with state "fresh" nothing applied."""
+
+    def node(number, parent, column, row, text, accuracy, params, **more):
+        return {
+            "number": number,
+            "parent": parent,
+            "column": column,
+            "row": row,
+            "name": "",
+            "text": text,
+            "accuracy": accuracy,
+            "params": params,
+            "bytes": 4 * params,
+            "macs": 6 * params,
+            "repair": "",
+            "tuned": "",
+            "present": False,
+            "on_path": False,
+            "came_of_it": 1,
+            **more,
+        }
+
+    nodes = [
+        node(1, None, 0, 0, "As it came", 0.9, 431_080, on_path=True, came_of_it=6, name="dense"),
+        node(2, 1, 1, 0, "80 % of weights by Magnitude |w|", 0.885, 90_680, came_of_it=3),
+        node(
+            3,
+            2,
+            2,
+            0,
+            "90 % of weights by Magnitude |w|, fine-tuned 2 epochs",
+            0.889,
+            48_130,
+            tuned="2 epochs",
+        ),
+        node(4, 2, 2, 1, "95 % of weights by LAMP", 0.741, 26_855),
+        node(
+            5,
+            1,
+            1,
+            2,
+            "50 % of units by L2 norm, repaired: Least squares",
+            0.862,
+            130_000,
+            on_path=True,
+            came_of_it=2,
+            repair="Least squares",
+        ),
+        node(6, 5, 2, 2, "40 % of units by L2 norm", 0.83, 61_000, on_path=True, present=True),
+    ]
+    comparison: dict[str, Any] = {
+        "state": "none",
+        "progress": 0,
+        "doing": "",
+        "pair": None,
+        "names": [],
+        "rows": [],
+        "layers": [],
+        "classes": [],
+        "counts": {},
+        "samples": [],
+        "text": "",
+        "note": "",
+    }
+    if state == "fresh":
+        nodes = [{**nodes[0], "present": True, "came_of_it": 1}]
+    if state == "running":
+        comparison.update(
+            state="running",
+            progress=0.4,
+            doing="Measuring the second network",
+            pair=[1, 6],
+            names=["dense", nodes[5]["text"]],
+        )
+    if state == "done":
+        pixels = base64.b64encode(bytes((7 * i) % 256 for i in range(28 * 28))).decode()
+        sample = {
+            "index": 17,
+            "label": "shirt",
+            "said": ["shirt", "T-shirt/top"],
+            "sure": [0.91, 0.55],
+            "facts": "",
+            "alt": "Picture 17 of shirt: shirt before, T-shirt/top after.",
+            "width": 28,
+            "height": 28,
+            "channels": 1,
+            "pixels": {"__bytes__": pixels},
+        }
+        bare = {
+            **sample,
+            "kind": "other",
+            "index": 5,
+            "width": 0,
+            "pixels": None,
+            "facts": "784 values from 0 to 1",
+        }
+        comparison.update(
+            state="done",
+            progress=1,
+            pair=[1, 6],
+            names=["dense", nodes[5]["text"]],
+            rows=[
+                {"label": "Right", "kind": "share", "values": [0.9, 0.83]},
+                {"label": "Loss", "kind": "loss", "values": [0.31, 0.52]},
+                {"label": "Parameters left", "kind": "count", "values": [431_080, 61_000]},
+                {"label": "File", "kind": "bytes", "values": [1_724_320, 244_000]},
+            ],
+            layers=[
+                {
+                    "name": "conv1",
+                    "params": [520, 260],
+                    "macs": [288_000, 144_000],
+                    "units": [20, 10],
+                },
+                {
+                    "name": "fc1",
+                    "params": [400_500, None],
+                    "macs": [400_000, None],
+                    "units": [500, None],
+                },
+            ],
+            classes=[
+                {"name": "shirt", "count": 1000, "values": [0.72, 0.51]},
+                {"name": "bag", "count": 1000, "values": [0.97, 0.98]},
+            ],
+            counts={"forgotten": 912, "learned": 1, "other": 1},
+            samples=[{**sample, "kind": "forgotten", "index": i} for i in range(12)]
+            + [{**sample, "kind": "learned"}, bare],
+            text="On these 10,000 test examples accuracy changes by \u22127.00 points, beyond chance.",
+            note="Hooker et al. (2019).",
+        )
+    return {
+        "nodes": nodes,
+        "text": "2 steps were forgotten to make room.",
+        "longest_name": 40,
+        "comparison": comparison,
+    }
+
+
 def scene(name: str = "usual") -> dict[str, Any]:
     """All slices of one situation: usual, units, estimate, loading, error, hostile, tuning, tuned, many."""
     granularity = "unit" if name == "units" else "weight"
@@ -370,9 +510,9 @@ def scene(name: str = "usual") -> dict[str, Any]:
         "table": table(granularity), "curve": curve(granularity), "network": network(name == "hostile"),
         "weights": weights("conv2", granularity), "neurons": neurons(granularity), "unit": {},
         "redundancy": redundancy(), "layers_view": layers_view(), "fine_tune": fine_tune(),
-        "schedule": schedule(),
+        "schedule": schedule(), "history": history(),
         "criteria_view": criteria_view(),
-        "steps": {"applied": [], "can_apply": True, "can_undo": False, "can_reset": False,
+        "steps": {"applied": [], "can_apply": True, "can_undo": False, "can_redo": False, "can_reset": False,
                   "apply_text": "340,400 of 425,500 weights become zeros"},
         "problem": {}, "position": 0.8,
     }  # fmt: skip
