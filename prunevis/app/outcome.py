@@ -14,7 +14,7 @@ from prunevis.app.views.pieces import terms_of
 from prunevis.criteria import CRITERIA
 from prunevis.errors import SpecError
 from prunevis.evaluation import Pruned
-from prunevis.export.code import Start, Step, script
+from prunevis.export.code import Start, script
 from prunevis.export.files import written
 from prunevis.export.outcome import (
     Outcome,
@@ -27,7 +27,6 @@ from prunevis.export.outcome import (
 )
 from prunevis.export.report import Picture, Report, document
 from prunevis.session.choices import prunable
-from prunevis.session.history import MAX_NODES
 from prunevis.session.state import Network, Session, Stage
 from prunevis.steps import finished
 from prunevis.zoo import DATASETS, MODELS
@@ -71,37 +70,19 @@ def report(source: Explorer | Pruned, path: str | Path) -> Path:
     return written(Path(path), text.encode())
 
 
-def steps_of(network: Network) -> list[Step]:
-    """Return what was applied, oldest first.
-
-    Raises
-    ------
-    SpecError
-        If the oldest steps are forgotten, so that nothing would lead to this network.
-    """
-    found = [stage.step for stage in network.stages[1:]]
-    if None in found or len(found) != network.stage.depth:
-        raise SpecError(
-            "The code cannot be written: the first of so many steps are forgotten.",
-            expected=f"at most {MAX_NODES - 1} steps",
-            got=network.stage.depth,
-        )
-    return [step for step in found if step is not None]
-
-
 def code_of(session: Session) -> str:
     """Return Python code of what was applied.
 
     Raises
     ------
     SpecError
-        If no network is open, or as `steps_of`.
+        If no network is open.
     """
     network = _network(session)
     baseline = network.stage.baseline
     return script(
         start_of(session),
-        steps_of(network),
+        network.steps,
         accuracy=None if baseline is None else baseline.accuracy,
         count=None if baseline is None else baseline.total,
     )
@@ -167,7 +148,7 @@ def report_steps(session: Session) -> Generator[None, None, str]:
         notes=honest_notes(outcome),
         layers=layer_table(before, after),
         pictures=pictures,
-        steps=[stage.label for stage in network.stages[1:]],
+        steps=[step.text for step in network.steps],
         code=code,
         cards=cards(session),
         measured=measured_on(

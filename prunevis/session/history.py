@@ -46,8 +46,8 @@ class Stage:
         What was done to the stage before to arrive here; None for the network as it came.
     parent
         The number of the stage before; None for the network as it came.
-    depth
-        How many steps were taken since the network as it came, also those forgotten since.
+    skipped
+        The steps between its parent and `step` whose networks were forgotten to make room.
     """
 
     number: int
@@ -60,7 +60,7 @@ class Stage:
     holds_zeros: bool = False
     step: Step | None = field(default=None, repr=False)
     parent: int | None = None
-    depth: int = 0
+    skipped: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +115,14 @@ class Network:
         last = self.last.get(self.stage.number)
         return next((s for s in after if s.number == last), after[-1] if after else None)
 
+    @property
+    def steps(self) -> list[Step]:
+        """All that was done on the way to the present network, oldest first."""
+        found = []
+        for stage in self.stages:
+            found += [*stage.skipped, *([] if stage.step is None else [stage.step])]
+        return found
+
     def at(self, number: int) -> Network:
         """Return the history with another stage present; nothing is forgotten."""
         way = tree.path(self.nodes, number)
@@ -129,7 +137,7 @@ class Network:
             most=MAX_NODES,
             most_bytes=most_bytes,
             size=lambda node: node.costs.base_bytes,
-            moved=lambda node, parent: replace(node, parent=parent),
+            moved=_moved,
         )
         names = {number: text for number, text in self.names.items() if number not in gone}
         more = replace(self, nodes=nodes, names=names, forgotten=self.forgotten + len(gone))
@@ -163,3 +171,9 @@ class Network:
     def with_measured(self, stage: Stage, measured: Stage) -> Network:
         """Return the history with `measured` in the place of `stage`."""
         return replace(self, nodes=tuple(measured if s is stage else s for s in self.nodes))
+
+
+def _moved(stage: Stage, parent: Stage) -> Stage:
+    """Return `stage` in the place of its parent, with what that one did kept as a record."""
+    done = [*parent.skipped, *([] if parent.step is None else [parent.step])]
+    return replace(stage, parent=parent.parent, skipped=(*done, *stage.skipped))

@@ -46,6 +46,11 @@ class Instruments:
         self._known.clear()
         self.workspace.clear()
 
+    def keep_only(self, numbers: set[int]) -> None:
+        """Forget a stage that is not among these: it is gone from the history."""
+        if self._stage is not None and self._stage.number not in numbers:
+            self._stage = self._engine = self._sampler = None
+
     def engine(self, stage: Stage, data: Data) -> Engine:
         """Return what runs candidates of `stage`."""
         self._take(stage)

@@ -100,7 +100,7 @@ class Staging(Adjusting):
     def push(self, stage: Stage) -> None:
         """Make `stage` the present one; called by the jobs."""
         self._go(self.session.network.grown(stage, self.most_history))
-        self.comparer.check()
+        self._give_back()
 
     def undo(self) -> None:
         """Go back one step, which stays in the history."""
@@ -140,6 +140,15 @@ class Staging(Adjusting):
     def forget(self, number: Any) -> None:
         """Drop a step and all that came of it, unless the present one did."""
         self.session.network = self._history().cut(number)
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """Drop what is kept about steps that are gone: it holds on to their networks."""
+        numbers = {stage.number for stage in self.session.network.nodes}
+        left = {str(number) for number in numbers}
+        for key in [key for key in self.rankings if key.split("|")[0] not in left]:
+            del self.rankings[key]
+        self.instruments.keep_only(numbers)
         self.comparer.check()
 
     def _history(self) -> Network:

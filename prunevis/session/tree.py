@@ -102,7 +102,7 @@ def bounded(
     most: int,
     most_bytes: float,
     size: Callable[[N], int],
-    moved: Callable[[N, int], N],
+    moved: Callable[[N, N], N],
 ) -> tuple[tuple[N, ...], frozenset[int]]:
     """Return as many of the nodes as may be kept, and the numbers of those that may not.
 
@@ -116,7 +116,7 @@ def bounded(
     size
         Bytes that a node takes.
     moved
-        Returns a node with another parent, for one whose parent goes.
+        Returns a node that hangs where its parent did, for one whose parent goes, the second.
     """
     kept, gone = list(nodes), set()
     while len(kept) > most or sum(map(size, kept)) > most_bytes:
@@ -128,7 +128,7 @@ def bounded(
             goes = min(ends, key=lambda node: node.number)
         elif len(way) > 2:
             goes = way[1]
-            kept = [moved(n, way[0].number) if n.parent == goes.number else n for n in kept]
+            kept = [moved(n, goes) if n.parent == goes.number else n for n in kept]
         else:
             break
         kept = [node for node in kept if node.number != goes.number]

@@ -104,7 +104,6 @@ def _stage(
         holds_zeros=before.holds_zeros or (weights and plan.num_removed > 0),
         step=step,
         parent=before.number,
-        depth=before.depth + 1,
     )
 
 

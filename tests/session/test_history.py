@@ -1,5 +1,8 @@
 """Going back, branching, naming, forgetting and comparing, with the use cases' own driver."""
 
+import gc
+import weakref
+
 import pytest
 
 from prunevis.session import comparing, history
@@ -52,7 +55,7 @@ def test_applying_at_an_earlier_step_branches(opened):
     opened.do("go", half.number)
     assert numbers(opened) == [1, half.number]
     side = step(opened, 0.7)
-    assert (side.parent, side.depth, deep.depth) == (half.number, 2, 2)
+    assert side.parent == deep.parent == half.number
     assert numbers(opened) == [1, half.number, side.number]
     opened.do("go", deep.number)
     assert opened.session.position == 0.9
@@ -127,6 +130,16 @@ def test_fine_tuned_steps_branch_too(opened):
     opened.do("fine_tune", 1, 0.01, "train").do("keep")
     assert opened.stage.parent == half.number
     assert opened.stage.step.settings is not None
+
+
+def test_what_is_forgotten_is_given_back(opened):
+    deep = step(opened, 0.9)
+    opened.controller.comparer.compare(1, deep.number)
+    opened.run().do("undo").do("forget", deep.number)
+    kept = weakref.ref(deep.model)
+    del deep
+    gc.collect()
+    assert kept() is None
 
 
 # -- comparing ---------------------------------------------------------------------------

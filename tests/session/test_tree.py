@@ -35,7 +35,7 @@ def bounded(nodes, present, most, most_bytes=10**9):
         most=most,
         most_bytes=most_bytes,
         size=lambda node: node.bytes,
-        moved=lambda node, parent: replace(node, parent=parent),
+        moved=lambda node, gone: replace(node, parent=gone.parent),
     )
 
 

@@ -8,8 +8,8 @@ const SAMPLE_KINDS = {
 const asValue = {
   share: (x) => `${percent(x, 2)} %`,
   loss: (x) => x.toFixed(4),
-  count: (x) => (x >= 1e6 ? scaledText(x, "count") : integer(x)),
-  bytes: (x) => scaledText(x, "bytes"),
+  count: (x, like) => (Math.max(x, like || 0) >= 1e6 ? scaledText(x, "count", like) : integer(x)),
+  bytes: (x, like) => scaledText(x, "bytes", like),
 };
 
 /** The change in words, and whether it is for the better. */
@@ -22,7 +22,8 @@ function changeOf(kind, [a, b]) {
   return [a > 0 ? `${ratio(b, a)} more` : "more", "loss"];
 }
 
-const pairCells = (kind, values) => values.map((v) => h("td", { class: "pv-number" }, known(v) ? asValue[kind](v) : UNKNOWN));
+// Both in the unit of the first, so that they can be compared at a glance.
+const pairCells = (kind, values) => values.map((v) => h("td", { class: "pv-number" }, known(v) ? asValue[kind](v, values[0]) : UNKNOWN));
 
 function changeCell(kind, values) {
   const [text, tone] = changeOf(kind, values);
@@ -58,7 +59,7 @@ function samplePicture(sample) {
 }
 
 function sampleFigure(sample) {
-  const sure = (x) => (known(x) ? ` ${percent(x, 0)} %` : "");
+  const sure = (x) => (known(x) ? ` ${percent(x, 0)}\u00a0%` : "");
   const line = (i, word, tone) => h("span", { class: "pv-sample-said" }, h("span", { class: "pv-quiet" }, `${word} `),
     h("span", { "data-tone": tone }, sample.said[i]), sure(sample.sure[i]));
   const wrong = sample.kind === "learned" ? null : "loss";
@@ -80,7 +81,8 @@ function comparePart(bus) {
     h("details", { open: true }, h("summary", null, "Class by class"), perClass.root),
     h("details", null, h("summary", null, "Layer by layer"), perLayer.root));
   const root = h("section", { class: "pv-compare", "data-testid": "compare", "aria-label": "Comparison" }, title,
-    h("div", { class: "pv-actions" }, job.cancel), job.root, body);
+    job.root, body);
+  job.root.append(h("div", { class: "pv-actions" }, job.cancel));
   let shown = null;
   return {
     root,
@@ -90,6 +92,7 @@ function comparePart(bus) {
       if (!view.pair) return;
       setText(title, `${view.names[0]}, against: ${view.names[1]}`);
       job.set(view);
+      setHidden(job.root, view.state === "done");
       const done = view.rows.length > 0;
       setHidden(body, !done);
       if (!done || view === shown) return;
