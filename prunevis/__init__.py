@@ -89,7 +89,8 @@ _HOME = {
         "run_schedule",
     ),
     "export": ("Program", "load", "save", "save_onnx", "save_program", "save_state"),
-    "app": ("Explorer", "explore", "report"),
+    "session": ("Recipe", "RecipeStep"),
+    "app": ("Explorer", "Replayed", "explore", "replay", "report"),
 }
 _MODULES = ("course", "plots", "testing")
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
@@ -129,8 +130,11 @@ __all__ = [
     "PruningSpec",
     "Race",
     "Ranking",
+    "Recipe",
+    "RecipeStep",
     "Reference",
     "Repair",
+    "Replayed",
     "ReportCard",
     "Schedule",
     "Scheduled",
@@ -175,6 +179,7 @@ __all__ = [
     "read_sweep",
     "remove",
     "repaired",
+    "replay",
     "report",
     "report_card",
     "run_schedule",
@@ -192,7 +197,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from prunevis import course, plots, testing
-    from prunevis.app import Explorer, explore, report
+    from prunevis.app import Explorer, Replayed, explore, replay, report
     from prunevis.criteria import CRITERIA, Criterion
     from prunevis.data import Data, Examples
     from prunevis.errors import (
@@ -256,6 +261,7 @@ if TYPE_CHECKING:
         remove,
         repaired,
     )
+    from prunevis.session import Recipe, RecipeStep
     from prunevis.statistics import Statistics, collect_statistics
     from prunevis.sweeps import Grid, read_sweep, sweep
     from prunevis.training import (

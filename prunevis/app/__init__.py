@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from prunevis.app.explorer import Explorer, explore, served_page
     from prunevis.app.outcome import report
+    from prunevis.app.replay import Replayed, replay
 
-__all__ = ["Explorer", "explore", "report", "served_page"]
+__all__ = ["Explorer", "Replayed", "explore", "replay", "report", "served_page"]
+
+#: Names that do not stand in `explorer` -> where they do.
+_ELSEWHERE = {"report": "outcome", "Replayed": "replay", "replay": "replay"}
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        home = "outcome" if name == "report" else "explorer"
+        home = _ELSEWHERE.get(name, "explorer")
         return getattr(import_module(f"prunevis.app.{home}"), name)
     raise AttributeError(f"module 'prunevis.app' has no attribute {name!r}")

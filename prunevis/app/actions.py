@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Actions by which a person only looks: what went wrong before stays on the page.
 LOOKING = frozenset({"tab", "theme", "layer", "unit"})
+#: Actions that leave a recipe that is being followed on its way.
+BESIDE = LOOKING | {"dismiss", "draft", "pause", "go_on", "recipe"}
 
 
 def act(explorer: Explorer, message: dict[str, Any]) -> None:
@@ -33,6 +35,9 @@ def act(explorer: Explorer, message: dict[str, Any]) -> None:
         controller.dismiss()
     if action not in ACTIONS:
         raise SpecError(f"The page asked for something unknown: {action[:40]!r}.")
+    if action not in BESIDE:
+        # a hand on the page knows better than a recipe
+        controller.stop_following()
     ACTIONS[action](explorer, message)
 
 
@@ -129,6 +134,10 @@ def _draft(explorer: Explorer, message: dict[str, Any]) -> None:
     explorer.controller.draft(*map(message.get, names))
 
 
+def _recipe(explorer: Explorer, message: dict[str, Any]) -> None:
+    explorer.sharing.ask(message.get("text"))
+
+
 #: What a page may ask for.
 ACTIONS: dict[str, Action] = {
     **{
@@ -164,4 +173,5 @@ ACTIONS: dict[str, Action] = {
     "compare": _compare,
     "fine_tune": _fine_tune,
     "draft": _draft,
+    "recipe": _recipe,
 }

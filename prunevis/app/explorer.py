@@ -8,7 +8,8 @@ import os
 import time
 from collections.abc import Generator
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -19,12 +20,14 @@ from prunevis.app.figures import Figures
 from prunevis.app.keeping import Keeper
 from prunevis.app.limits import Limits
 from prunevis.app.pauses import Pauses
-from prunevis.app.slices import OF_TAB, ON_DEMAND, SLICE_OF, SLOW, STALE, URGENT
+from prunevis.app.sharing import Sharing, fewer, of_recipe
+from prunevis.app.slices import IN_RECIPE, OF_TAB, ON_DEMAND, SLICE_OF, SLOW, STALE, URGENT
 from prunevis.app.sources import source, zoo_models
 from prunevis.errors import SpecError
 from prunevis.graph.products import Attention
 from prunevis.session.controller import Controller
 from prunevis.session.jobs import SPARE
+from prunevis.session.recipe import Recipe
 from prunevis.session.state import Session
 from prunevis.widgets.page import Page
 
@@ -37,7 +40,7 @@ class Explorer:
 
     Parameters
     ----------
-    model, data, example_input, calibration, device, attention
+    model, data, example_input, calibration, device, attention, recipe
         As for `explore`.
     served
         Whether strangers see the page: no traceback is sent then.
@@ -54,12 +57,19 @@ class Explorer:
         calibration: Any = None,
         device: str = "auto",
         attention: Attention = "heads",
+        recipe: Recipe | str | Path | None = None,
         served: bool = False,
         threaded: bool = True,
     ) -> None:
         # what is refused is refused before a thread or a widget exists
         self.limits = Limits.from_environment() if served else Limits()
-        opened = source(model, data, calibration, self.limits.images)
+        images, self._first_recipe = self.limits.images, None
+        own = data, calibration
+        if recipe is not None:
+            self._first_recipe = followed = Recipe.read(recipe)
+            model, data, most = of_recipe(followed, model, data)
+            images, attention = fewer(images, most), cast(Attention, followed.attention)
+        opened = source(model, data, calibration, images)
         self.served = served
         self.session = Session()
         self.page = Page()
@@ -69,6 +79,7 @@ class Explorer:
         self.figures = Figures(self)
         #: What of the zoo the page offers: nothing, where a network of one's own is looked at.
         self.models = zoo_models() if model is None or isinstance(model, str) else []
+        self.sharing = Sharing(self, *own, opened)
         self._stale: dict[str, None] = {}
         self._published = 0.0
         self._own_position = math.nan  # unequal to everything
@@ -82,7 +93,12 @@ class Explorer:
         self.pauses = Pauses(self.controller.worker, threaded=threaded)
         if threaded:
             self.controller.worker.start()
-        self.controller.open(opened, example=example_input)
+        if self._first_recipe is None:
+            self.controller.open(opened, example=example_input)
+        else:
+            note = self.sharing.note(self._first_recipe)
+            first = self._first_recipe
+            self.controller.follow(opened, first, note=note, example=example_input)
 
     # -- display ---------------------------------------------------------------------------------
 
@@ -111,6 +127,17 @@ class Explorer:
         if self.session.network is None:
             raise SpecError("No network is open yet.", fix="Wait until the page shows one.")
         return copy.deepcopy(self.session.network.stage.model)
+
+    @property
+    def recipe(self) -> Recipe:
+        """What reproduces the page as it stands.
+
+        Raises
+        ------
+        SpecError
+            If no network is open yet.
+        """
+        return Recipe.of(self.session)
 
     def run_until_idle(self) -> None:
         """Do all that waits, in this thread; only for an Explorer made with `threaded=False`."""
@@ -146,6 +173,10 @@ class Explorer:
     def _changed(self, change: Any) -> None:
         for name in STALE.get(change["name"], ()):
             self._stale[name] = None
+        if change["name"] in IN_RECIPE:
+            self._stale["recipe"] = None
+        if change["name"] == "replay" and _running(change["old"]) > _running(change["new"]):
+            self.sharing.ended()
         if change["name"] == "table" and _setting(change["old"]) != _setting(change["new"]):
             self._stale["controls"] = None  # they say whether the table is theirs
         if change["name"] == "view" and change["old"].tab != change["new"].tab:
@@ -211,6 +242,13 @@ class Explorer:
                 continue
             # taken out first: a slice that cannot be made must not keep the others back
             del self._stale[name]
+            if name == "recipe":
+                # a wish, not a figure: it follows a hand that rests
+                if self.pauses.moving:
+                    self._stale[name] = None
+                    continue
+                if self.sharing.slice() == self.page.recipe:
+                    continue
             other = name in OF_TAB and tab != OF_TAB[name]
             if other and (name in ON_DEMAND or getattr(self.page, name)):
                 # made when its tab is opened; until then the browser shows nothing of it
@@ -224,6 +262,8 @@ class Explorer:
             return {**views.head(session), "limits": self.limits.in_words()}
         if name == "controls":
             return views.controls(session, self.models)
+        if name == "recipe":
+            return self.sharing.slice()
         if name == "problem":
             return views.problem(session, with_detail=not self.served)
         if name == "layers_view":
@@ -247,6 +287,10 @@ def _stage(network: Any) -> Any:
     return None if network is None else network.stage
 
 
+def _running(replay: Any) -> bool:
+    return replay is not None and replay.state == "running"
+
+
 def _setting(table: Any) -> Any:
     return None if table is None else table.setting
 
@@ -259,6 +303,7 @@ def explore(
     calibration: Any = None,
     device: str = "auto",
     attention: Attention = "heads",
+    recipe: Recipe | str | Path | None = None,
 ) -> Explorer:
     """Open the interactive page about a network.
 
@@ -280,6 +325,9 @@ def explore(
     attention
         What leaves attention layers where units are pruned: whole "heads", or the same
         "dimensions" of every head.
+    recipe
+        What to do on the page to begin with: a `prunevis.Recipe`, the text or link that a page
+        gave, JSON, or the path of a file. It names its model and data, unless they were one's own.
 
     Returns
     -------
@@ -289,7 +337,7 @@ def explore(
     Raises
     ------
     SpecError
-        If a model of your own comes without data.
+        If a model of your own comes without data, or a recipe cannot be read.
     UnknownNameError
         If `model` is a name that the zoo does not have.
     """
@@ -300,6 +348,7 @@ def explore(
         calibration=calibration,
         device=device,
         attention=attention,
+        recipe=recipe,
     )
 
 

@@ -54,6 +54,11 @@ class Pauses:
                 self._wait()
                 self._tell()
 
+    @property
+    def moving(self) -> bool:
+        """Whether a hand is, or was a moment ago, on the slider."""
+        return self._threaded and self._left()[0] > 0
+
     def close(self) -> None:
         """Let no timer outlive the page."""
         with self._lock:

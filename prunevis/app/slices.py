@@ -22,7 +22,11 @@ STALE: dict[str, tuple[str, ...]] = {
     "comparing": ("history",),
     "problem": ("problem",),
     "status": ("status",),
+    "replay": ("status",),
 }
+
+#: What a recipe tells of; its slice is sent when a page is at rest.
+IN_RECIPE = frozenset({"network", "setting", "position", "table", "view", "replay"})
 
 #: Slices that a moved slider waits for.
 URGENT = ("table", "curve", "status")

@@ -72,13 +72,13 @@ def source(
         chosen = data
         if chosen is None:
             chosen = _shared.get(entry.dataset) or load_data(entry.dataset)
-            chosen = _first(chosen, images)
+            chosen = first(chosen, images)
         return load_model(name), _with_calibration(chosen, calibration), name, entry.label
 
     return load
 
 
-def _first(data: Data, images: int | None) -> Data:
+def first(data: Data, images: int | None) -> Data:
     """Return `data` with at most so many test images, those that are measured on."""
     if images is None or images >= len(data.test.inputs):
         return data

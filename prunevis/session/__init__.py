@@ -2,6 +2,7 @@
 
 from prunevis.session.controller import Controller
 from prunevis.session.jobs import Worker
+from prunevis.session.recipe import Recipe, RecipeStep
 from prunevis.session.state import Session, Setting, View
 
-__all__ = ["Controller", "Session", "Setting", "View", "Worker"]
+__all__ = ["Controller", "Recipe", "RecipeStep", "Session", "Setting", "View", "Worker"]

@@ -2,8 +2,8 @@
 
 A method changes the session's snapshots and starts the jobs that follow from the change. They stand
 by what they are about: the setting and the slider (`adjusting`), the network and its stages
-(`staging`), training (`training`), comparing criteria (`judging`). Here is what concerns them all:
-opening a network, cancelling, and what went wrong.
+(`staging`), training (`training`), comparing criteria (`judging`), the steps of a recipe
+(`following`). Here is what concerns them all: opening a network, cancelling, and what went wrong.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from torch import nn
 
 from prunevis.data import Data
 from prunevis.session.desk import JOBS
+from prunevis.session.following import Following, Replay
 from prunevis.session.jobs import NOW
 from prunevis.session.opening import open_network
+from prunevis.session.recipe import Recipe
 from prunevis.session.state import Scan, Status
-from prunevis.session.training import Training
 
 __all__ = ["JOBS", "Controller"]
 
 
-class Controller(Training):
+class Controller(Following):
     """Changes the session on behalf of a person.
 
     Parameters
@@ -38,15 +39,32 @@ class Controller(Training):
     def open(self, source: Callable[[], tuple[nn.Module, Data, str, str]], *, example: Any = None):
         """Open what `source` returns: model, data, name and label; it runs on the worker."""
         self._cancel_all()
-        self.session.problem = None
+        self.session.replay = self.session.problem = None
         self.session.status = Status("loading", "Loading the network")
         self.worker.submit("open", lambda: open_network(self, source, example), NOW)
+
+    def follow(
+        self,
+        source: Callable[[], tuple[nn.Module, Data, str, str]],
+        recipe: Recipe,
+        *,
+        note: str = "",
+        example: Any = None,
+    ) -> None:
+        """Open what `source` returns and take the steps of a recipe.
+
+        `note` says what may differ from where the recipe was made.
+        """
+        self.open(source, example=example)
+        self.session.replay = Replay(recipe, note=note)
 
     def cancel(self, name: Any = None) -> None:
         """Stop "fine_tune", "scan", "agreement", "race", "latency" or "compare"; None: all of them.
 
         The network stays as it is.
         """
+        if name in (None, "fine_tune"):
+            self.stop_following()
         if self.worker.cancel("asked"):
             self.session.fine_tuning = replace(self.session.fine_tuning, text="")
         self.judge.cancel(name)

@@ -102,6 +102,9 @@ class Staging(Adjusting):
         self._go(self.session.network.grown(stage, self.most_history))
         self._give_back()
 
+    def trained(self) -> None:
+        """Take note that a training has ended well; called by the job."""
+
     def undo(self) -> None:
         """Go back one step, which stays in the history."""
         network = self.session.network

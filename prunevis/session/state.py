@@ -214,5 +214,7 @@ class Session(traitlets.HasTraits):
     comparing: Any = traitlets.Any(None, allow_none=True)
     problem: Any = traitlets.Any(None, allow_none=True)
     status: Any = traitlets.Any(Status())
+    #: A `Replay`, of `prunevis.session.following`.
+    replay: Any = traitlets.Any(None, allow_none=True)
     #: Epochs that one training may take, where whoever serves the page allows fewer than it does.
     most_epochs: Any = traitlets.Int(1_000_000)

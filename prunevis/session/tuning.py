@@ -216,3 +216,4 @@ def _finish(controller: Staging, label: str, after: Evaluation, result: Stage) -
         result=result,
     )
     controller.show_status()
+    controller.trained()

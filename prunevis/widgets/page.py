@@ -118,6 +118,12 @@ Slices (Python → browser)
     ``{applied: [text], can_apply, can_undo, can_redo, can_reset, apply_text, redo_text}``.
 ``problem``
     ``{id, text, fix, detail}`` or {}; `detail` is a traceback, only in a notebook.
+``recipe``
+    What reproduces the page (see `prunevis.session.recipe`), sent when it is at rest: ``{text,
+    json, can, note, opened: {number, tab}}``; `text` is for an address, "" where it is too long for
+    one or not known yet, `json` the same for a file, or null; `can` whether there is a text, `note`
+    why not, or what may differ here. `opened` counts the recipes that were followed or refused, and
+    names the tab that the last one shows. While one is followed it is the page's own.
 
 Both ways
 ---------
@@ -142,7 +148,8 @@ Messages (browser → Python), each ``{action, ...}``
 ``cancel {name: "fine_tune" | "scan" | "agreement" | "race" | "latency" | "compare"}``,
 ``keep``, ``discard``,
 ``sensitivity``, ``latency``, ``agreement {images}``,
-``race {criteria, at: "sparsity" | "params" | "macs"}``, ``dismiss``.
+``race {criteria, at: "sparsity" | "params" | "macs"}``, ``dismiss``,
+``recipe {text}`` (as it stands in an address, or JSON).
 """
 
 from __future__ import annotations
@@ -187,6 +194,7 @@ class Page(anywidget.AnyWidget):
     history = traitlets.Dict().tag(sync=True)
     steps = traitlets.Dict().tag(sync=True)
     problem = traitlets.Dict().tag(sync=True)
+    recipe = traitlets.Dict().tag(sync=True)
     #: Checked by whoever observes it: what a browser sends may be anything.
     position: Any = traitlets.Any(0.0).tag(sync=True)
     watched = traitlets.Bool(False).tag(sync=True)
@@ -213,6 +221,7 @@ class Page(anywidget.AnyWidget):
         "history",
         "steps",
         "problem",
+        "recipe",
     )
 
     def set_state(self, sync_data: dict[str, Any]) -> None:

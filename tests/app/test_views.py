@@ -61,6 +61,7 @@ TOP = {
         "applied", "can_apply", "can_undo", "can_redo", "can_reset", "apply_text", "redo_text",
     },
     "problem": {"id", "text", "fix", "detail"},
+    "recipe": {"text", "json", "can", "note", "opened"},
 }  # fmt: skip
 
 LAYER = {

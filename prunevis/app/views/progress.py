@@ -11,7 +11,13 @@ from prunevis.session.tuning import in_words
 
 def status(session: Session) -> dict[str, Any]:
     """Return the status line."""
-    found = session.status
+    found, replay = session.status, session.replay
+    if session.network is not None and replay is not None and replay.state == "running":
+        steps = len(replay.recipe.steps)
+        text = f"Taking the steps of the recipe: {min(replay.done + 1, steps)} of {steps}"
+        if session.fine_tuning.state == "running":
+            text = f"{text}. Fine-tuning: {session.fine_tuning.text}"
+        return {"kind": "busy", "text": text, "done": found.done, "total": found.total}
     return {"kind": found.kind, "text": found.text, "done": found.done, "total": found.total}
 
 

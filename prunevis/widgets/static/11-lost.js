@@ -48,9 +48,9 @@ function lostWords(server) {
   const full = server.there && !server.room ? " All places are taken at the moment, so you may have to wait." : "";
   if (server.there) {
     return ["The Python behind this page has ended.",
-      ` It failed, took too much memory, or nobody had used it for long. Reload to start another.${full}`];
+      ` It failed, took too much memory, or nobody had used it for long. Reload to start another and come back to where you are.${full}`];
   }
-  return ["Python no longer answers.", " Reload to start afresh."];
+  return ["Python no longer answers.", " Reload to come back to where you are."];
 }
 
 function lostPanel(root, bus) {

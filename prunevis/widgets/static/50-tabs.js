@@ -46,6 +46,7 @@ function tabsPanel(root, bus) {
     setAttr(picker, "data-off", !OF_ONE_LAYER.has(name));
     bus.show(name);
   }
+  bus.showTab = (name) => parts.some((p) => p.name === name) && show(name);
   bus.openTab = (name) => {
     show(name);
     const part = parts.find((p) => p.name === name);

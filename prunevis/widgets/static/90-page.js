@@ -20,6 +20,7 @@ function render({ model, el }) {
   const bus = makeBus(model, root);
   watchTheme(bus);
   headerPanel(top, bus);
+  sharePanel(top, bus);
   problemPanel(top, bus);
   lostPanel(top, bus);
   scoreboardPanel(main, bus);
