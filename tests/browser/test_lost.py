@@ -81,7 +81,7 @@ def test_a_kernel_that_dies_is_said_with_a_way_back(page: Any, demo: dict[str, A
     lost.wait_for(timeout=2 * SOON)
     assert time.monotonic() - start < SOON / 1000
     assert "The Python behind this page has ended." in lost.inner_text()
-    assert "Reload to start another." in lost.inner_text()
+    assert "Reload to start another and come back to where you are." in lost.inner_text()
     page.get_by_test_id("reload").click()
     servers.ready(page)
     assert page.get_by_test_id("lost").is_hidden()
