@@ -23,7 +23,7 @@ from prunevis.training import FineTuneSettings
 from prunevis.training.schedules import SCHEDULES, Schedule, make_schedule
 
 #: Longest recipe as JSON, in bytes: twenty steps on a network of some hundred layers.
-MOST_JSON = 128 * 1024
+MOST_JSON = 120 * 1024
 #: Longest name, and most layers.
 MOST_NAME, MOST_LAYERS = 200, 5000
 
@@ -121,7 +121,7 @@ def text(value: Any, where: str, *, none: bool = False) -> Any:
 def number(value: Any, where: str, least: float = -LARGEST, most: float = LARGEST) -> float:
     """Return a number in [least, most]."""
     good = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not good or not math.isfinite(value if abs(value) < LARGEST * 2 else math.inf):
+    if not good or not math.isfinite(value if abs(value) < 10**18 else math.inf):
         raise wrong("A number in this recipe is none.", "a number", value, where)
     if not least <= value <= most:
         raise wrong(

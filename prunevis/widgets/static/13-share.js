@@ -4,7 +4,7 @@
 /** So long the page has been at rest before its address changes. */
 const ADDRESS_MS = 500;
 /** Longest file that is read, in bytes; Python takes no longer one. */
-const MOST_RECIPE = 128 * 1024;
+const MOST_RECIPE = 120 * 1024;
 const RECIPE = "recipe";
 /** Models whose address was read: a page that is drawn again asks for nothing again. */
 const readOnce = new WeakSet();
