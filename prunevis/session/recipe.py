@@ -24,7 +24,7 @@ from prunevis.session import reading
 from prunevis.session.choices import TABS
 from prunevis.session.history import MAX_NODES
 from prunevis.session.reading import MOST_JSON, entries, kind
-from prunevis.session.state import Network, Session, Setting
+from prunevis.session.state import Session, Setting
 from prunevis.training import FineTuneSettings
 from prunevis.training.schedules import Schedule
 from prunevis.zoo import DATASETS, MODELS
@@ -33,7 +33,7 @@ from prunevis.zoo import DATASETS, MODELS
 VERSION = 1
 #: Longest text, in characters: what proxies and programs take as part of an address.
 MOST_TEXT = 6000
-#: More steps than a page keeps cannot be followed.
+#: More steps are a job for a script.
 MAX_STEPS = MAX_NODES - 1
 
 _TEXT = re.compile(r"[A-Za-z0-9_\-]+", re.ASCII)
@@ -175,12 +175,15 @@ class Recipe:
         Raises
         ------
         SpecError
-            If no network is open, or the first of many steps are forgotten.
+            If no network is open, or it took too many steps.
         """
         network = session.network
         if network is None:
             raise SpecError("No network is open yet.", fix="Wait until the page shows one.")
-        steps = _steps(network)
+        steps = tuple(
+            RecipeStep(step.spec, step.settings, step.schedule, step.source)
+            for step in network.steps
+        )
         data = next((n for n, e in DATASETS.items() if e.label == network.data.name), None)
         view = session.view
         return Recipe(
@@ -355,22 +358,6 @@ def _contents(path: Path) -> str:
             got=getattr(error, "strerror", None) or "no text",
             where=path,
         ) from error
-
-
-def _steps(network: Network) -> tuple[RecipeStep, ...]:
-    """Return what was applied to a network, oldest first."""
-    found = [stage.step for stage in network.stages[1:]]
-    if None in found or len(found) != network.stage.depth:
-        raise SpecError(
-            "There is no recipe: the first of so many steps are forgotten.",
-            expected=f"at most {MAX_STEPS} steps",
-            got=network.stage.depth,
-        )
-    return tuple(
-        RecipeStep(step.spec, step.settings, step.schedule, step.source)
-        for step in found
-        if step is not None
-    )
 
 
 def _plain_step(step: RecipeStep) -> dict[str, Any]:
