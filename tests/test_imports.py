@@ -22,6 +22,7 @@ MAY_USE: dict[str, set[str]] = {
     "errors": set(),
     "registry": {"errors"},
     "steps": set(),
+    "texts": {"registry"},
     "data": {"errors", "registry"},
     **{room: set(FLOW[:i]) for i, room in enumerate(FLOW)},
     "testing": {"graph", "statistics", "criteria", "pruning"},
@@ -36,7 +37,7 @@ MAY_USE: dict[str, set[str]] = {
     "app": {
         *FLOW,
         *("testing", "zoo", "sweeps", "reproduce", "session", "plots", "widgets", "hosting"),
-        "export",
+        *("export", "texts"),
     },
     "course": {
         *FLOW,
@@ -48,6 +49,7 @@ THIRD_PARTIES: dict[str, set[str]] = {
     "errors": set(),
     "registry": set(),
     "steps": set(),
+    "texts": set(),
     "data": CORE,
     **dict.fromkeys(FLOW, CORE),
     "testing": CORE,

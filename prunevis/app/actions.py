@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from prunevis.app.explorer import Explorer
 
 #: Actions by which a person only looks: what went wrong before stays on the page.
-LOOKING = frozenset({"tab", "theme", "layer", "unit"})
+LOOKING = frozenset({"tab", "theme", "layer", "unit", "language"})
 #: Actions that leave a recipe that is being followed on its way.
 BESIDE = LOOKING | {"dismiss", "draft", "pause", "go_on", "recipe"}
 
@@ -138,6 +138,10 @@ def _recipe(explorer: Explorer, message: dict[str, Any]) -> None:
     explorer.sharing.ask(message.get("text"))
 
 
+def _language(explorer: Explorer, message: dict[str, Any]) -> None:
+    explorer.speak(str(message.get("name"))[:40])
+
+
 #: What a page may ask for.
 ACTIONS: dict[str, Action] = {
     **{
@@ -174,4 +178,5 @@ ACTIONS: dict[str, Action] = {
     "fine_tune": _fine_tune,
     "draft": _draft,
     "recipe": _recipe,
+    "language": _language,
 }

@@ -29,6 +29,7 @@ from prunevis.session.controller import Controller
 from prunevis.session.jobs import SPARE
 from prunevis.session.recipe import Recipe
 from prunevis.session.state import Session
+from prunevis.texts import texts
 from prunevis.widgets.page import Page
 
 #: Slices are published at most this often, in seconds.
@@ -42,6 +43,8 @@ class Explorer:
     ----------
     model, data, example_input, calibration, device, attention, recipe
         As for `explore`.
+    language
+        As for `explore`; None: what ``PRUNEVIS_LANGUAGE`` says, else English.
     served
         Whether strangers see the page: no traceback is sent then.
     threaded
@@ -58,11 +61,13 @@ class Explorer:
         device: str = "auto",
         attention: Attention = "heads",
         recipe: Recipe | str | Path | None = None,
+        language: str | None = None,
         served: bool = False,
         threaded: bool = True,
     ) -> None:
         # what is refused is refused before a thread or a widget exists
         self.limits = Limits.from_environment() if served else Limits()
+        words = texts(language or os.environ.get("PRUNEVIS_LANGUAGE") or "en")
         images, self._first_recipe = self.limits.images, None
         own = data, calibration
         if recipe is not None:
@@ -72,7 +77,7 @@ class Explorer:
         opened = source(model, data, calibration, images)
         self.served = served
         self.session = Session()
-        self.page = Page()
+        self.page = Page(texts=words)
         self.controller = Controller(self.session, self._after_step)
         self.controller.device, self.controller.attention = device, attention
         self.keeper = Keeper(self.controller, self.limits)
@@ -138,6 +143,16 @@ class Explorer:
             If no network is open yet.
         """
         return Recipe.of(self.session)
+
+    def speak(self, language: str) -> None:
+        """Let the page speak a language, one of `prunevis.texts.LANGUAGES`.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such language here.
+        """
+        self.page.texts = texts(language)
 
     def run_until_idle(self) -> None:
         """Do all that waits, in this thread; only for an Explorer made with `threaded=False`."""
@@ -304,6 +319,7 @@ def explore(
     device: str = "auto",
     attention: Attention = "heads",
     recipe: Recipe | str | Path | None = None,
+    language: str | None = None,
 ) -> Explorer:
     """Open the interactive page about a network.
 
@@ -328,6 +344,9 @@ def explore(
     recipe
         What to do on the page to begin with: a `prunevis.Recipe`, the text or link that a page
         gave, JSON, or the path of a file. It names its model and data, unless they were one's own.
+    language
+        What the page speaks: "en" or "de". None: what ``PRUNEVIS_LANGUAGE`` says, else English.
+        The page has a menu for it.
 
     Returns
     -------
@@ -339,7 +358,7 @@ def explore(
     SpecError
         If a model of your own comes without data, or a recipe cannot be read.
     UnknownNameError
-        If `model` is a name that the zoo does not have.
+        If `model` is a name that the zoo does not have, or `language` none that the page speaks.
     """
     return Explorer(
         model,
@@ -349,6 +368,7 @@ def explore(
         device=device,
         attention=attention,
         recipe=recipe,
+        language=language,
     )
 
 

@@ -114,6 +114,9 @@ Slices (Python → browser)
     many go if it is forgotten, itself included; pairs are before and after. `pixels` has 1 or 3
     bytes a pixel, row by row; an example that is no picture is told in `facts`. Sent when its tab
     is opened.
+``texts``
+    The language: ``{language, languages: [{name, label}], entries: {English: text}}``; see
+    `prunevis.texts`. `entries` are empty for English.
 ``steps``
     ``{applied: [text], can_apply, can_undo, can_redo, can_reset, apply_text, redo_text}``.
 ``problem``
@@ -140,7 +143,7 @@ Messages (browser → Python), each ``{action, ...}``
 ``model | granularity | criterion | scope | of | repair {name}``, ``pattern {name | ""}``,
 ``seed | multiple_of | min_units {value}``, ``tick {layer, on}``,
 ``own {layer, value | null}``, ``layer {name}``, ``unit {unit}``, ``tab {name}``,
-``theme {name: "light" | "dark"}``, ``apply``, ``undo``, ``redo``, ``reset``,
+``theme {name: "light" | "dark"}``, ``language {name}``, ``apply``, ``undo``, ``redo``, ``reset``,
 ``go | forget {stage}``, ``name {stage, text}``, ``compare {a, b}``,
 ``draft | fine_tune {schedule, knobs: {name: value}, learning_rate, source, more: {name: value}}``
 (of ``fine_tune {epochs, learning_rate, source}`` the rest is as for "one-shot"), ``pause``,
@@ -195,6 +198,7 @@ class Page(anywidget.AnyWidget):
     steps = traitlets.Dict().tag(sync=True)
     problem = traitlets.Dict().tag(sync=True)
     recipe = traitlets.Dict().tag(sync=True)
+    texts = traitlets.Dict().tag(sync=True)
     #: Checked by whoever observes it: what a browser sends may be anything.
     position: Any = traitlets.Any(0.0).tag(sync=True)
     watched = traitlets.Bool(False).tag(sync=True)
@@ -222,6 +226,7 @@ class Page(anywidget.AnyWidget):
         "steps",
         "problem",
         "recipe",
+        "texts",
     )
 
     def set_state(self, sync_data: dict[str, Any]) -> None:

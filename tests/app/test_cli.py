@@ -10,6 +10,9 @@ import prunevis
 from prunevis.app import cli
 from prunevis.hosting.settings import Settings
 
+#: What the demo tells its kernels.
+ENGLISH = {"PRUNEVIS_LANGUAGE": "en"}
+
 
 @pytest.fixture
 def served(monkeypatch):
@@ -66,7 +69,9 @@ def test_help(capsys, arguments):
 def test_demo_with_defaults(served, opened, capsys):
     addresses, event = opened
     assert cli.main(["demo"]) == 0
-    assert served == [Settings(host="127.0.0.1", port=8866, warm=1, cull=120, strict_port=False)]
+    assert served == [
+        Settings(host="127.0.0.1", port=8866, warm=1, cull=120, strict_port=False, kernels=ENGLISH)
+    ]
     assert event.wait(20)
     assert addresses == ["http://127.0.0.1:8866/"]
     out = capsys.readouterr().out
@@ -93,7 +98,9 @@ def test_demo_with_everything(served, opened, capsys):
         )
         == 0
     )
-    assert served == [Settings(host="0.0.0.0", port=9000, warm=3, cull=60, strict_port=True)]
+    assert served == [
+        Settings(host="0.0.0.0", port=9000, warm=3, cull=60, strict_port=True, kernels=ENGLISH)
+    ]
     assert opened[0] == []
     assert "Open http://127.0.0.1:8866/" in capsys.readouterr().out
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import threading
 import webbrowser
@@ -39,6 +40,13 @@ def add(commands: Any) -> None:
         metavar="SECONDS",
         help="end a kernel whose tab is gone after this time (%(default)s)",
     )
+    demo.add_argument(
+        "--language",
+        type=options.language,
+        default=os.environ.get("PRUNEVIS_LANGUAGE") or "en",
+        metavar="NAME",
+        help="language of the page until a visitor chooses (%(default)s)",
+    )
     demo.set_defaults(run=run)
 
 
@@ -68,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
         warm=args.warm,
         cull=max(2, args.cull),
         strict_port=args.port is not None,
+        kernels={"PRUNEVIS_LANGUAGE": args.language},
     )
     serve(settings, announce)
     print("Ended.", flush=True)

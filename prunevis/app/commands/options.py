@@ -22,6 +22,15 @@ def count(text: str) -> int:
     return number
 
 
+def language(text: str) -> str:
+    """Read a language that the page speaks."""
+    from prunevis.texts import LANGUAGES
+
+    if text not in LANGUAGES:
+        raise argparse.ArgumentTypeError(f"a language is one of {', '.join(LANGUAGES)}")
+    return text
+
+
 def free(host: str, port: int) -> bool:
     """Whether a server could listen there."""
     try:

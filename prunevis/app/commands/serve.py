@@ -21,6 +21,7 @@ OPTIONS: tuple[tuple[str, Any, Any, str, str], ...] = (
     ("visitors", options.count, 20, "N", "visitors at the same time; further ones wait; 0: no cap"),
     ("cull", options.count, 120, "SECONDS", "end a kernel whose tab is gone after this time"),
     ("idle", options.count, 30, "MINUTES", "end a kernel whose tab nobody used; 0: never"),
+    ("language", options.language, "en", "NAME", "language of the page until a visitor chooses"),
     ("images", options.count, 10_000, "N", "test images a visitor's accuracy is measured on"),
     ("epochs", options.count, 10, "N", "epochs of a visitor's training"),
     ("minutes", options.count, 10, "N", "minutes that a visitor's training may take"),
@@ -83,7 +84,11 @@ def run(args: argparse.Namespace) -> int:
             origins=tuple(args.origin or os.environ.get(variable("origin"), "").split()),
             strict_port=True,
             # many kernels share the cores: each on one thread is the fastest for all
-            kernels={**limits.as_environment(), "OMP_NUM_THREADS": "1"},
+            kernels={
+                **limits.as_environment(),
+                "OMP_NUM_THREADS": "1",
+                "PRUNEVIS_LANGUAGE": args.language,
+            },
             fork=True,
             access_log=True,
         )

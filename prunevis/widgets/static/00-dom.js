@@ -10,11 +10,11 @@ function fill(node, props, children) {
   for (const [key, value] of Object.entries(props || {})) {
     if (value === undefined || value === null || value === false) continue;
     if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
-    else node.setAttribute(key, value === true ? "" : value);
+    else node.setAttribute(key, value === true ? "" : READ.has(key) ? tr(String(value)) : value);
   }
   for (const child of children.flat()) {
     if (child === null || child === undefined || child === false) continue;
-    node.append(child instanceof Node ? child : document.createTextNode(String(child)));
+    node.append(child instanceof Node ? child : document.createTextNode(RAW.has(node.tagName) ? String(child) : tr(String(child))));
   }
   return node;
 }
@@ -27,7 +27,8 @@ const s = (tag, props, ...children) => fill(document.createElementNS(SVG_NS, tag
 
 /** Set text only if it differs: an unchanged text node costs no layout. */
 function setText(node, text) {
-  const next = text === null || text === undefined ? "" : String(text);
+  const plain = text === null || text === undefined ? "" : String(text);
+  const next = RAW.has(node.tagName) ? plain : tr(plain);
   if (node.textContent !== next) node.textContent = next;
 }
 
@@ -35,7 +36,7 @@ function setAttr(node, name, value) {
   if (value === null || value === undefined || value === false) {
     if (node.hasAttribute(name)) node.removeAttribute(name);
   } else {
-    const next = value === true ? "" : String(value);
+    const next = value === true ? "" : READ.has(name) ? tr(String(value)) : String(value);
     if (node.getAttribute(name) !== next) node.setAttribute(name, next);
   }
 }

@@ -12,7 +12,7 @@ function headerPanel(root, bus) {
   root.append(
     h("header", { class: "pv-header" },
       h("div", { class: "pv-names" }, h("h1", { class: "pv-brand" }, "prunevis"), title, note),
-      status),
+      languageMenu(bus), status),
     progress);
 
   bus.watch(["head"], () => {

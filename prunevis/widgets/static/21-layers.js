@@ -74,9 +74,10 @@ function layerRow(bus, name) {
       setAttr(pick, "title", `Show ${name} in the views`);
       setAttr(pick, "aria-pressed", current ? "true" : "false");
       setText(kind, [layer.kind, layer.shape].filter(Boolean).join(" "));
-        const tied = (layer.together || []).filter((other) => other !== name);
-      setText(also, tied.length ? `leaves with ${tied.join(", ")}` : "");
-      setAttr(also, "title", also.textContent || null);
+      const tied = (layer.together || []).filter((other) => other !== name);
+      const partners = tied.length ? `leaves with ${tied.join(", ")}` : "";
+      setText(also, partners);
+      setAttr(also, "title", partners || null);
       setHidden(also, !tied.length);
       setText(reason, layer.disabled);
       setAttr(reason, "title", layer.disabled);

@@ -207,11 +207,11 @@ function curvePart(bus, grab) {
     const k = nearest(at.table.sparsity, sparsityAt(event));
     const a = accuracyAt(at, k);
     const here = `${percent(at.table.sparsity[k], 0)} % gone: `;
-    setText(tip, a.state === "unknown" ? `${here}not measured yet`
-      : a.state === "exact" ? `${here}${percent(a.value)} %, exact`
-        : `${here}${percent(a.low)} to ${percent(a.high)} %`);
     const plain = at.curve && at.curve.deleted ? at.curve.deleted[k] : null;
-    if (known(plain)) tip.textContent += `, only deleted ${percent(plain)} %`;
+    const deleted = known(plain) ? `, only deleted ${percent(plain)} %` : "";
+    setText(tip, (a.state === "unknown" ? `${here}not measured yet`
+      : a.state === "exact" ? `${here}${percent(a.value)} %, exact`
+        : `${here}${percent(a.low)} to ${percent(a.high)} %`) + deleted);
     setHidden(tip, false);
     const px = x(at.table.sparsity[k]);
     const room = Math.min(Math.max(px, 80), width - 80);

@@ -69,5 +69,5 @@ function tabsPanel(root, bus) {
     setOptions(select, layers, c.layer);
     setHidden(picker, !layers.length);
   });
-  show("weights");
+  show(bus.startTab || "weights");
 }

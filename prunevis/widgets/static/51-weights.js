@@ -98,7 +98,7 @@ function axis(c, low, high, x, floor, width, colors) {
     const half = c.measureText(text).width / 2;
     if (x(t) - half < 0 || x(t) + half > width) continue;
     c.textAlign = "center";
-    c.fillText(text, x(t), floor + 8);
+    c.fillText(tr(text), x(t), floor + 8);
     c.fillRect(x(t), floor, 1, 4);
   }
 }
@@ -113,7 +113,7 @@ function threshold(c, t, x, floor, width, colors) {
   const wide = c.measureText(text).width;
   const inside = x(t) + 6 + wide > width;
   c.textAlign = inside ? "right" : "left";
-  c.fillText(text, inside ? Math.min(x(t) - 6, width) : x(t) + 6, 12);
+  c.fillText(tr(text), inside ? Math.min(x(t) - 6, width) : x(t) + 6, 12);
 }
 
 function zeroBar(c, x, floor, top, removed, colors, width) {
@@ -126,7 +126,7 @@ function zeroBar(c, x, floor, top, removed, colors, width) {
   c.fillStyle = colors.prunedText;
   c.textBaseline = "top";
   c.textAlign = "left";
-  c.fillText(plural(removed, "zero"), Math.min(x + 10, width - 110), 12);
+  c.fillText(tr(plural(removed, "zero")), Math.min(x + 10, width - 110), 12);
 }
 
 function weightsPanel(root, bus) {

@@ -33,9 +33,9 @@ function sortedBars(bus, choose) {
     c.font = `11px ${colors.font}`;
     c.textBaseline = "top";
     c.textAlign = "left";
-    c.fillText("fires most", 0, floor + 7);
+    c.fillText(tr("fires most"), 0, floor + 7);
     c.textAlign = "right";
-    c.fillText("fires least", width, floor + 7);
+    c.fillText(tr("fires least"), width, floor + 7);
   });
   picture.root.classList.add("pv-bars");
   picture.canvas.addEventListener("click", (event) => {

@@ -35,7 +35,7 @@ function lineChart(bus, label, format, fixed = null) {
       c.fillStyle = colors.line;
       c.fillRect(left, y(t), width - left, 1);
       c.fillStyle = colors.quiet;
-      c.fillText(format(t), left - 6, y(t));
+      c.fillText(tr(format(t)), left - 6, y(t));
     }
     if (known(mark)) {
       c.strokeStyle = colors.pruned;

@@ -9,7 +9,8 @@ function keepKeys(event) {
   }
 }
 
-function render({ model, el }) {
+/** Build the page, showing `tab`; returns what takes it down and says which tab was open. */
+function build(model, el, tab) {
   const main = h("div", { class: "pv-main" });
   const side = h("div", { class: "pv-card pv-side", role: "region", "aria-label": "What to prune" });
   const top = h("div", { class: "pv-top" });
@@ -17,7 +18,9 @@ function render({ model, el }) {
   const root = h("div", { class: "pv", "data-testid": "page", "data-state": "unknown", "data-lm-suppress-shortcuts": "true" }, page);
   root.addEventListener("keydown", keepKeys);
 
+  setAttr(root, "lang", pvTexts.language);
   const bus = makeBus(model, root);
+  bus.startTab = tab;
   watchTheme(bus);
   headerPanel(top, bus);
   sharePanel(top, bus);
@@ -48,9 +51,31 @@ function render({ model, el }) {
   el.append(root);
   bus.flush();
   return () => {
+    const open = bus.tab;
     bus.close();
     root.remove();
+    return open;
   };
 }
+
+function render({ model, el }) {
+  let takeDown = null;
+  const again = () => {
+    if (!takeDown) return;
+    // Only one page of several has the menu's focus, and keeps it.
+    const chosen = el.querySelector(".pv-language") === document.activeElement;
+    takeDown = build(model, el, takeDown());
+    if (chosen) el.querySelector(".pv-language")?.focus();
+  };
+  const leave = followLanguage(model, again);
+  takeDown = build(model, el, null);
+  return () => {
+    leave();
+    takeDown();
+  };
+}
+
+/** What the catalogue of the language does not have, for its tests. */
+export const untranslated = () => [...pvTexts.missed];
 
 export default { render };

@@ -28,6 +28,7 @@ const address = URL.createObjectURL(new Blob([source], {{ type: "text/javascript
 window.ready = import(address).then((page) => {{
   window.model = fakeModel(slices);
   window.page = page.default;
+  window.untranslated = page.untranslated;
   const el = document.getElementById("here");
   window.show = () => page.default.render({{ model: window.model, el }});
   window.close_page = window.show();
