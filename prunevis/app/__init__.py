@@ -9,14 +9,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from prunevis.app.explorer import Explorer, explore, served_page
+    from prunevis.app.explorer import Explorer, explore
     from prunevis.app.outcome import report
     from prunevis.app.replay import Replayed, replay
+    from prunevis.app.served import served_page
 
 __all__ = ["Explorer", "Replayed", "explore", "replay", "report", "served_page"]
 
 #: Names that do not stand in `explorer` -> where they do.
-_ELSEWHERE = {"report": "outcome", "Replayed": "replay", "replay": "replay"}
+_ELSEWHERE = {
+    "report": "outcome",
+    "Replayed": "replay",
+    "replay": "replay",
+    "served_page": "served",
+}
 
 
 def __getattr__(name: str) -> Any:

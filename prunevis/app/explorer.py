@@ -6,12 +6,9 @@ import copy
 import math
 import os
 import time
-from collections.abc import Generator
-from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from torch import nn
 
 from prunevis.app import views
@@ -26,7 +23,6 @@ from prunevis.app.sources import source, zoo_models
 from prunevis.errors import SpecError
 from prunevis.graph.products import Attention
 from prunevis.session.controller import Controller
-from prunevis.session.jobs import SPARE
 from prunevis.session.recipe import Recipe
 from prunevis.session.state import Session
 from prunevis.texts import texts
@@ -370,28 +366,3 @@ def explore(
         recipe=recipe,
         language=language,
     )
-
-
-def served_page() -> Explorer:
-    """Return the page for a visitor: the zoo, and no traceback on the wire."""
-    quiet_threads()
-    explorer = Explorer(served=True)
-    # while a warm kernel waits for its visitor: the first figure is then drawn at once
-    explorer.controller.worker.submit("warm", _import_plots, SPARE)
-    return explorer
-
-
-def quiet_threads() -> None:
-    """Leave cores to the browser and the server: the kernel is ours.
-
-    Two threads on two busy cores were measured 3 to 5 times slower than one. With many kernels
-    whoever serves them sets OMP_NUM_THREADS=1.
-    """
-    if not os.environ.get("OMP_NUM_THREADS"):
-        torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
-
-
-def _import_plots() -> Generator[None, None, None]:
-    import_module("prunevis.plots")
-    yield
-    import_module("seaborn")

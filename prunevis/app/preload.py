@@ -10,7 +10,8 @@ from typing import Any
 
 from prunevis import plots
 from prunevis.app import sources
-from prunevis.app.explorer import Explorer, quiet_threads
+from prunevis.app.explorer import Explorer
+from prunevis.app.served import quiet_threads
 
 
 def rehearse() -> None:

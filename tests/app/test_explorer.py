@@ -176,7 +176,7 @@ def test_the_actions_here_are_all_that_are_documented():
         "repair", "seed", "tick", "own", "layer", "unit",
         "tab", "theme", "apply", "undo", "reset", "fine_tune", "cancel", "keep", "discard",
         "sensitivity", "dismiss", "agreement", "race", "latency", "draft", "pause", "go_on",
-        "redo", "go", "name", "forget", "compare", "recipe",
+        "redo", "go", "name", "forget", "compare", "recipe", "language",
     }  # fmt: skip
     assert documented == tested
 

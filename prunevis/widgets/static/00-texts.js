@@ -81,10 +81,12 @@ function translated(text, deep = 0, name = false) {
   if (!/\p{L}{2}/u.test(core)) return before + core.replace(A_NUMBER, localNumber) + after;
   const found = looked(core, deep);
   if (found !== null) return before + found + after;
+  const missing = pvTexts.missed.size;
   for (const [cut, join] of [[SENTENCES, " "], [PARTS, core.includes(" · ") ? " · " : "; "]]) {
     const parts = core.split(cut);
     if (parts.length > 1) {
       const all = parts.map((part) => translated(part, deep, name));
+      if (pvTexts.missed.size > missing) pvTexts.missed.add(keyOf(core).key);
       return before + all.join(join) + after;
     }
   }
