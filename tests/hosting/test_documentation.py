@@ -53,7 +53,7 @@ def test_voila_takes_the_configuration_that_is_shown(tmp_path):
 
 
 def test_the_service_and_the_health_that_are_shown():
-    unit = configparser.ConfigParser(interpolation=None)
+    unit = configparser.ConfigParser(interpolation=None, strict=False)
     unit.optionxform = str  # type: ignore[assignment, method-assign]
     unit.read_string(block("ini"))
     assert unit["Service"]["ExecStart"].endswith("prunevis serve")
