@@ -85,6 +85,7 @@ def configuration(settings: Settings) -> Any:
         "ws_ping_interval": 30_000,
         # the answer is looked for when the next one is sent: with no more than that in between,
         # a timer that is late by a millisecond ends the line of a browser that has answered
+        # (tornado reads both as seconds and says that one is too long: it never pings itself)
         "ws_ping_timeout": 90_000,
     }
     if settings.origins:

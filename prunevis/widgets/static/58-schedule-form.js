@@ -129,8 +129,8 @@ function fineTuneForm(bus) {
         setOptions(menu.input, plan.menu);
         menu.set(plan.name);
         const link = plan.url ? h("a", { href: plan.url, target: "_blank", rel: "noopener noreferrer" }, plan.source) : null;
-        about.replaceChildren(plan.summary, ...(link ? [" Source: ", link, "."] : []),
-          ...(plan.advice ? [` ${plan.advice} `, ...(free ? [follow] : [])] : []));
+        about.replaceChildren(tr(plan.summary), ...(link ? [` ${tr("Source:")} `, link, "."] : []),
+          ...(plan.advice ? [` ${tr(plan.advice)} `, ...(free ? [follow] : [])] : []));
         advised = plan.advised || {};
         knobs.set(plan.name, plan.knobs);
         more.set("more", plan.more);

@@ -33,7 +33,7 @@ function networkCaption(bus) {
       setHidden(title, !name);
       letters.replaceChildren(...(empty ? [] : about.map((g) => drawing.groups[g].letter).filter(Boolean).map((letter) => h("b", null, letter))));
       setHidden(links, empty || !row);
-      text.replaceChildren(...withNames(words, drawing.nodes));
+      text.replaceChildren(...withNames(tr(words), drawing.nodes));
       setText(reason, why);
     },
   };
