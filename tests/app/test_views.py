@@ -62,6 +62,7 @@ TOP = {
     },
     "problem": {"id", "text", "fix", "detail"},
     "recipe": {"text", "json", "can", "note", "opened"},
+    "texts": {"language", "languages", "entries"},
 }  # fmt: skip
 
 LAYER = {
